@@ -1,0 +1,169 @@
+/* Jobs and the tables of their steps. Must never send a money request before its intent is
+ * committed, nor answer before the result is. */
+#include "daemons/gatewayd/attempt.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#define COMMIT_RETRY_MS 200
+
+struct attempt_path {
+    struct {
+        void (*start)(struct attempt_job *job);
+        enum attempt_step next;    /* when the step did what it is for */
+        enum attempt_step instead; /* when it did not */
+    } steps[STEP_END];
+};
+
+/* A sale or an authorisation. */
+static const struct attempt_path SALE_PATH = {{
+    [STEP_INTEND] = {attempt_intend, STEP_REVEAL, STEP_TELL},
+    [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
+    [STEP_SEND] = {attempt_send, STEP_RECORD, STEP_RECORD},
+    [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
+    [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
+}};
+
+/* A capture, void or refund: it follows a transaction that the processor knows; no card. */
+static const struct attempt_path FOLLOW_UP_PATH = {{
+    [STEP_INTEND] = {attempt_intend, STEP_SEND, STEP_TELL},
+    [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
+    [STEP_SEND] = {attempt_send, STEP_RECORD, STEP_RECORD},
+    [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
+    [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
+}};
+
+const char *operation_text(enum connector_operation operation)
+{
+    switch (operation) {
+    case OPERATION_SALE:
+        return "SALE";
+    case OPERATION_AUTH:
+        return "AUTH";
+    case OPERATION_CAPTURE:
+        return "CAPTURE";
+    case OPERATION_VOID:
+        return "VOID";
+    case OPERATION_REFUND:
+        return "REFUND";
+    }
+    abort();
+}
+
+void attempt_scope(char *out, size_t size, const char *location, const char *pos)
+{
+    int n = snprintf(out, size, "%s/%s", location, pos);
+    assert(n > 0 && (size_t)n < size);
+}
+
+static void attempt_retry(void *context)
+{
+    struct attempt_job *job = context;
+    job->path->steps[job->step].start(job);
+}
+
+struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation operation,
+                                struct ipc_request *request)
+{
+    struct attempt_job *job = calloc(1, sizeof *job);
+    assert(job);
+    job->g = g;
+    job->operation = operation;
+    job->path =
+        operation == OPERATION_SALE || operation == OPERATION_AUTH ? &SALE_PATH : &FOLLOW_UP_PATH;
+    job->epoch = 1;
+    id_new("", job->ref);
+    job->retry = timer_new(g->loop, attempt_retry, job);
+    job->patience = timer_new(g->loop, attempt_patience_over, job);
+    job->next = g->jobs;
+    if (g->jobs) {
+        g->jobs->previous = job;
+    }
+    g->jobs = job;
+    g->job_count++;
+    if (request) {
+        attempt_wait(job, request);
+        job->deadline_boot_ms = job->waiters[0].deadline_boot_ms;
+    }
+    return job;
+}
+
+static void attempt_free(struct attempt_job *job)
+{
+    assert(job->waiter_count == 0);
+    struct gatewayd *g = job->g;
+    if (job->on_end.ended) {
+        job->on_end.ended(job->on_end.context, job);
+    }
+    if (job->previous) {
+        job->previous->next = job->next;
+    } else {
+        g->jobs = job->next;
+    }
+    if (job->next) {
+        job->next->previous = job->previous;
+    }
+    g->job_count--;
+    timer_free(job->retry);
+    timer_free(job->patience);
+    error_free(job->refusal);
+    if (job->sale) {
+        free(job->sale->invoices);
+        free(job->sale);
+    }
+    http_request_free(job->request);
+    free(job);
+}
+
+void attempt_start(struct attempt_job *job)
+{
+    assert(job->step == STEP_INTEND);
+    job->path->steps[STEP_INTEND].start(job);
+}
+
+void attempt_resume(struct attempt_job *job, bool went_on)
+{
+    assert(job->step < STEP_END);
+    job->step = went_on ? job->path->steps[job->step].next : job->path->steps[job->step].instead;
+    job->tries = 0;
+    if (job->step == STEP_END) {
+        attempt_free(job);
+        return;
+    }
+    job->path->steps[job->step].start(job);
+}
+
+struct attempt_job *attempt_find(struct gatewayd *g, const char *ref)
+{
+    for (struct attempt_job *job = g->jobs; job; job = job->next) {
+        if (strcmp(job->ref, ref) == 0) {
+            return job;
+        }
+    }
+    return NULL;
+}
+
+bool attempt_shed(struct gatewayd *g, struct ipc_request *request)
+{
+    if (g->serving && !daemon_draining(g->daemon) && g->job_count < ATTEMPT_JOBS_MAX) {
+        return false;
+    }
+    log_event(LOG_REQUEST_SHED, {"KOMETPAY_REQUEST", message_name(ipc_request_type(request))});
+    ipc_refuse(request,
+               error_refused("busy", "", "%s",
+                             g->serving ? "Too much to do at the moment; try again shortly."
+                                        : "The database isn't ready; try again shortly."));
+    return true;
+}
+
+/* A commit in doubt is never guessed: the same idempotent question again, until it is answered. */
+void attempt_ask_again(struct attempt_job *job, const struct error *e)
+{
+    log_error(LOG_COMMIT_UNKNOWN, e, job->payment);
+    job->tries++;
+    timer_arm(job->retry, COMMIT_RETRY_MS * (job->tries < 10 ? job->tries : 10));
+}

@@ -1,0 +1,171 @@
+/* Telling those who wait: the committed result, or PENDING when patience ends first. Must never say
+ * what isn't committed. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemons/gatewayd/attempt.h"
+#include "daemons/gatewayd/decline.h"
+#include "daemons/gatewayd/outcome.h"
+#include "lib/log.h"
+#include "lib/text_copy.h"
+
+#define PENDING_RETRY_AFTER_MS 2000
+#define ANSWER_MARGIN_MS 500
+
+void attempt_wait(struct attempt_job *job, struct ipc_request *request)
+{
+    assert(job->waiter_count < ATTEMPT_WAITERS_MAX);
+    int64_t patience = clock_boot_ms() + job->g->patience_ms;
+    int64_t deadline = ipc_request_deadline_boot_ms(request);
+    if (!deadline || deadline - ANSWER_MARGIN_MS > patience) {
+        deadline = patience;
+    } else {
+        deadline -= ANSWER_MARGIN_MS;
+    }
+    job->waiters[job->waiter_count++] = (struct waiter){request, deadline};
+    attempt_patience_over(job); /* arms the timer for the earliest */
+}
+
+void attempt_waiters_move(struct attempt_job *from, struct attempt_job *to)
+{
+    for (unsigned i = 0; i < from->waiter_count; i++) {
+        assert(to->waiter_count < ATTEMPT_WAITERS_MAX);
+        to->waiters[to->waiter_count++] = from->waiters[i];
+    }
+    from->waiter_count = 0;
+    attempt_patience_over(to);
+}
+
+static void answer_facts(const struct attempt_job *job, struct msg_payment_answer *a)
+{
+    TEXT_COPY(a->payment, job->payment);
+    TEXT_COPY(a->attempt, job->ref);
+    a->kind = payment_answer_kind_from_text(operation_text(job->operation));
+    if (job->sale) {
+        a->amount_minor = job->sale->amount_minor;
+        TEXT_COPY(a->currency, job->sale->currency);
+        TEXT_COPY(a->brand, job->sale->brand);
+        TEXT_COPY(a->last_four, job->sale->last_four);
+        TEXT_COPY(a->token, job->sale->saved_token);
+    } else {
+        a->amount_minor = job->follow_up.amount_minor;
+        TEXT_COPY(a->currency, job->follow_up.currency);
+        TEXT_COPY(a->last_four, job->follow_up.last_four);
+    }
+}
+
+static void answer_pending(const struct attempt_job *job, struct ipc_request *request)
+{
+    struct msg_payment_answer *a = message_new(MESSAGE_PAYMENT_ANSWER);
+    answer_facts(job, a);
+    a->outcome = PAYMENT_ANSWER_OUTCOME_PENDING;
+    a->retry_after_ms = PENDING_RETRY_AFTER_MS;
+    ipc_answer(request, MESSAGE_PAYMENT_ANSWER, a);
+    message_free(MESSAGE_PAYMENT_ANSWER, a);
+}
+
+void attempt_patience_over(void *context)
+{
+    struct attempt_job *job = context;
+    int64_t now = clock_boot_ms(), earliest = INT64_MAX;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < job->waiter_count; i++) {
+        if (job->waiters[i].deadline_boot_ms <= now) {
+            answer_pending(job, job->waiters[i].request);
+            continue;
+        }
+        if (job->waiters[i].deadline_boot_ms < earliest) {
+            earliest = job->waiters[i].deadline_boot_ms;
+        }
+        job->waiters[kept++] = job->waiters[i];
+    }
+    job->waiter_count = kept;
+    if (kept) {
+        timer_arm(job->patience, earliest - now);
+    } else {
+        timer_disarm(job->patience);
+    }
+}
+
+void attempt_answer_all(struct attempt_job *job, const struct msg_payment_answer *answer)
+{
+    for (unsigned i = 0; i < job->waiter_count; i++) {
+        ipc_answer(job->waiters[i].request, MESSAGE_PAYMENT_ANSWER, answer);
+    }
+    job->waiter_count = 0;
+    timer_disarm(job->patience);
+}
+
+void attempt_refuse_all(struct attempt_job *job, const struct error *e)
+{
+    for (unsigned i = 0; i < job->waiter_count; i++) {
+        ipc_refuse(job->waiters[i].request, error_copy(e));
+    }
+    job->waiter_count = 0;
+    timer_disarm(job->patience);
+}
+
+/* The store knows better than this job: the request was made before, or somebody took it over. */
+static void told_by_store(void *context, enum database_outcome outcome, const struct rows *rows,
+                          const struct error *e)
+{
+    struct attempt_job *job = context;
+    struct msg_payment_answer *a = message_new(MESSAGE_PAYMENT_ANSWER);
+    if (outcome == DATABASE_DONE && rows_count(rows) == 1) {
+        payment_answer_read(rows, a);
+    } else {
+        if (e) {
+            log_error(LOG_REQUEST_FAILED, e, job->payment);
+        }
+        answer_facts(job, a);
+        a->outcome = PAYMENT_ANSWER_OUTCOME_PENDING;
+        a->retry_after_ms = PENDING_RETRY_AFTER_MS;
+    }
+    attempt_answer_all(job, a);
+    message_free(MESSAGE_PAYMENT_ANSWER, a);
+    attempt_resume(job, true);
+}
+
+static void tell_own_result(struct attempt_job *job)
+{
+    struct msg_payment_answer *a = message_new(MESSAGE_PAYMENT_ANSWER);
+    answer_facts(job, a);
+    a->outcome = (enum payment_answer_outcome)state_told(job->state);
+    if (a->outcome == PAYMENT_ANSWER_OUTCOME_PENDING) {
+        a->retry_after_ms = PENDING_RETRY_AFTER_MS;
+    }
+    TEXT_COPY(a->state, job->state);
+    snprintf(a->authorisation_code, sizeof a->authorisation_code, "%s%s",
+             job->operation == OPERATION_REFUND && *job->outcome.authorisation_code ? "Refund "
+                                                                                    : "",
+             job->outcome.authorisation_code);
+    TEXT_COPY(a->reason, job->outcome.reason);
+    TEXT_COPY(a->sentence,
+              a->outcome == PAYMENT_ANSWER_OUTCOME_DECLINED ? decline_sentence(job->outcome.reason)
+              : a->outcome == PAYMENT_ANSWER_OUTCOME_NOT_CHARGED ? job->outcome.raw_message
+                                                                 : "");
+    attempt_answer_all(job, a);
+    message_free(MESSAGE_PAYMENT_ANSWER, a);
+}
+
+void attempt_tell(struct attempt_job *job)
+{
+    if (job->waiter_count == 0) {
+        attempt_resume(job, true);
+        return;
+    }
+    if (job->refusal) {
+        attempt_refuse_all(job, job->refusal);
+        attempt_resume(job, true);
+        return;
+    }
+    if (job->answer_from_store) {
+        payment_store_answer(job->g->db, job->scope, job->key, NULL, told_by_store, job);
+        return;
+    }
+    log_event(LOG_PAYMENT_ANSWERED, {"KOMETPAY_PAYMENT", job->payment},
+              {"KOMETPAY_ATTEMPT", job->ref}, {"KOMETPAY_STATE", job->state});
+    tell_own_result(job);
+    attempt_resume(job, true);
+}

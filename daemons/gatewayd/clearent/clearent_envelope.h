@@ -1,0 +1,73 @@
+/* Reads Clearent's answer envelope and the rows in it, tolerating what its sources disagree about:
+ * codes and ids as text or number, upper and lower case, shapes of lists, places of errors. Must
+ * never guess: what can't be read is absent. */
+#ifndef DAEMONS_GATEWAYD_CLEARENT_CLEARENT_ENVELOPE_H
+#define DAEMONS_GATEWAYD_CLEARENT_CLEARENT_ENVELOPE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemons/gatewayd/connector.h"
+
+struct clearent_envelope {
+    json_t *root;    /* owned; the rest borrows from it */
+    json_t *payload; /* an object, or NULL */
+    json_t *error;   /* an object, or NULL */
+    char request_id[97];
+};
+
+/* True: strict JSON, an object, its code equal to the HTTP status and its status word fitting it.
+ * False: nothing may be concluded. Close it in both cases. */
+bool clearent_envelope_open(const struct http_result *result, struct clearent_envelope *out);
+void clearent_envelope_close(struct clearent_envelope *envelope);
+
+enum clearent_list {
+    CLEARENT_LIST_ROWS,    /* rows may be 0 */
+    CLEARENT_LIST_NOTHING, /* a well-formed 'nothing found' */
+    CLEARENT_LIST_UNCLEAR,
+};
+
+struct clearent_rows {
+    json_t *array;  /* borrowed from the envelope, or NULL */
+    json_t *single; /* one row that was not in an array, or NULL */
+    size_t count;
+    bool last;       /* no further page */
+    bool last_known; /* the answer said so, one way or the other */
+};
+
+/* The rows under payload.<plural>.<singular>[] and its variants. */
+enum clearent_list clearent_rows_open(const struct http_result *result, const char *plural,
+                                      const char *singular, struct clearent_envelope *envelope,
+                                      struct clearent_rows *rows);
+const json_t *clearent_row(const struct clearent_rows *rows, size_t i);
+
+/* A member as printable ASCII text, from a string or an integer. False and "" if it is absent;
+ * false and "" also if it is too long or holds other characters, with *bad set. */
+bool clearent_text(const json_t *object, const char *name, char *out, size_t size, bool *bad);
+/* The same for a name that some pages print with underscores. */
+bool clearent_twin(const json_t *object, const char *name, char *out, size_t size, bool *bad);
+bool clearent_has(const json_t *object, const char *name);
+/* result-code as an integer, CLEARENT_CODE_NONE if absent or unreadable. */
+int clearent_result_code(const json_t *object);
+/* An amount in minor units, exactly; false if absent or not exact. */
+bool clearent_amount(const json_t *object, const char *name, const char *currency, int64_t *minor);
+/* The last four digits found in `card`; false if there are fewer. */
+bool clearent_last_four(const json_t *object, char out[5]);
+/* A sentence for a table: other characters than printable ones out, long digit runs masked. */
+void clearent_redact(const char *text, char *out, size_t size);
+/* Redacted member. */
+void clearent_message(const json_t *object, const char *name, char *out, size_t size);
+/* True if the text is a word of `type`: "SALE", "Sale", for AUTH also "AUTHORIZATION". */
+enum item_kind clearent_kind(const char *type);
+enum item_kind clearent_kind_of(enum connector_operation operation);
+/* True if `ref` is what a row's invoice or order-id say; *other is set if one of them differs,
+ * *any if at least one is there. */
+bool clearent_ref_is(const json_t *row, const char *ref, bool *any, bool *other);
+/* Fills what an outcome keeps of a transaction row (not outcome, partial, alarm, request_id).
+ * False if the row has no usable id. `last_four` guards against a card number in its place. */
+bool clearent_transaction_read(const json_t *row, const char *currency, const char *last_four,
+                               struct money_outcome *out);
+
+#endif

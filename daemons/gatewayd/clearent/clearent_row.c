@@ -1,0 +1,230 @@
+/* Reads the members of one Clearent row. What is too long, not printable or not exact is absent,
+ * and no long run of digits gets out: it could be a card number. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "daemons/gatewayd/clearent/clearent_envelope.h"
+#include "lib/id.h"
+#include "lib/money.h"
+
+#define CARD_DIGITS_MIN 12
+
+bool clearent_has(const json_t *object, const char *name)
+{
+    json_t *value = json_object_get(object, name);
+    return value != NULL && !json_is_null(value) &&
+           !(json_is_string(value) && json_string_length(value) == 0);
+}
+
+bool clearent_text(const json_t *object, const char *name, char *out, size_t size, bool *bad)
+{
+    out[0] = '\0';
+    if (!clearent_has(object, name)) {
+        return false;
+    }
+    const json_t *value = json_object_get(object, name);
+    char number[32] = "";
+    const char *text = json_string_value(value);
+    if (json_is_integer(value)) {
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        text = number;
+    }
+    size_t n = text != NULL ? strlen(text) : 0;
+    bool good = n > 0 && n < size;
+    for (size_t i = 0; good && i < n; i++) {
+        good = text[i] >= ' ' && text[i] <= '~';
+    }
+    if (!good) {
+        *bad = true;
+        return false;
+    }
+    memcpy(out, text, n + 1);
+    return true;
+}
+
+bool clearent_twin(const json_t *object, const char *name, char *out, size_t size, bool *bad)
+{
+    if (clearent_has(object, name)) {
+        return clearent_text(object, name, out, size, bad);
+    }
+    char twin[32];
+    snprintf(twin, sizeof twin, "%s", name);
+    for (char *c = twin; *c != '\0'; c++) {
+        *c = *c == '-' ? '_' : *c;
+    }
+    return clearent_text(object, twin, out, size, bad);
+}
+
+bool clearent_amount(const json_t *object, const char *name, const char *currency, int64_t *minor)
+{
+    char text[MONEY_TEXT_MAX];
+    bool bad = false;
+    struct money money;
+    if (!json_is_string(json_object_get(object, name)) ||
+        !clearent_text(object, name, text, sizeof text, &bad)) {
+        return false;
+    }
+    struct error *e = money_parse(text, strlen(text), currency, &money);
+    if (e != NULL) {
+        error_free(e);
+        return false;
+    }
+    *minor = money.minor;
+    return true;
+}
+
+bool clearent_last_four(const json_t *object, char out[5])
+{
+    char text[65];
+    bool bad = false;
+    out[0] = '\0';
+    if (!clearent_text(object, "card", text, sizeof text, &bad)) {
+        return false;
+    }
+    size_t found = 0;
+    for (size_t i = strlen(text); i > 0 && found < 4; i--) {
+        if (text[i - 1] >= '0' && text[i - 1] <= '9') {
+            out[3 - found] = text[i - 1];
+            found++;
+        }
+    }
+    out[found == 4 ? 4 : 0] = '\0';
+    return found == 4;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Length of the digits at `text`, single spaces, dots and dashes between them included; *digits
+ * says how many of it are digits. */
+static size_t digit_run(const char *text, size_t *digits)
+{
+    size_t n = 0;
+    *digits = 0;
+    for (size_t i = 0; is_digit(text[i]) || (i > 0 && is_digit(text[i - 1]) && text[i] != '\0' &&
+                                             strchr(" .-", text[i]) != NULL);
+         i++) {
+        if (is_digit(text[i])) {
+            (*digits)++;
+            n = i + 1;
+        }
+    }
+    return n;
+}
+
+void clearent_redact(const char *text, char *out, size_t size)
+{
+    size_t n = 0;
+    while (text != NULL && *text != '\0' && n + 1 < size) {
+        size_t digits;
+        size_t run = digit_run(text, &digits);
+        if (digits >= CARD_DIGITS_MIN) {
+            out[n++] = '*';
+            text += run;
+        } else if (run > 0) {
+            size_t room = size - 1 - n;
+            size_t part = run < room ? run : room;
+            memcpy(out + n, text, part);
+            n += part;
+            text += run;
+        } else {
+            /* Bytes above ASCII could be cut in the middle of a character. */
+            out[n++] = *text >= ' ' && *text <= '~' ? *text : '?';
+            text++;
+        }
+    }
+    out[n] = '\0';
+}
+
+void clearent_message(const json_t *object, const char *name, char *out, size_t size)
+{
+    clearent_redact(json_string_value(json_object_get(object, name)), out, size);
+}
+
+static const struct kind_row {
+    const char *type;
+    enum item_kind kind;
+} kinds[] = {
+    {"SALE", ITEM_SALE},       {"AUTH", ITEM_AUTH},     {"AUTHORIZATION", ITEM_AUTH},
+    {"CAPTURE", ITEM_CAPTURE}, {"VOID", ITEM_VOID},     {"REFUND", ITEM_REFUND},
+    {"FORCED SALE", ITEM_SALE}, {"UNMATCHED REFUND", ITEM_REFUND},
+};
+
+enum item_kind clearent_kind(const char *type)
+{
+    for (size_t i = 0; type != NULL && i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strcasecmp(kinds[i].type, type) == 0) {
+            return kinds[i].kind;
+        }
+    }
+    return ITEM_OTHER;
+}
+
+enum item_kind clearent_kind_of(enum connector_operation operation)
+{
+    static const enum item_kind of[] = {
+        [OPERATION_SALE] = ITEM_SALE, [OPERATION_AUTH] = ITEM_AUTH,
+        [OPERATION_CAPTURE] = ITEM_CAPTURE, [OPERATION_VOID] = ITEM_VOID,
+        [OPERATION_REFUND] = ITEM_REFUND,
+    };
+    return of[operation];
+}
+
+bool clearent_ref_is(const json_t *row, const char *ref, bool *any, bool *other)
+{
+    static const char *const places[] = {"invoice", "order-id"};
+    *any = false;
+    *other = false;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (clearent_has(row, places[i])) {
+            const char *text = json_string_value(json_object_get(row, places[i]));
+            *any = true;
+            *other = *other || text == NULL || strcmp(text, ref) != 0;
+        }
+    }
+    return *any && !*other;
+}
+
+/* A number with 12 to 19 digits, the check digit right and ending in our last four, is a card. */
+static bool is_card_number(const char *text, const char *last_four)
+{
+    size_t n = strlen(text);
+    if (n < CARD_DIGITS_MIN || n > 19 || strspn(text, "0123456789") != n) {
+        return false;
+    }
+    int sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        int digit = text[n - 1 - i] - '0';
+        digit = i % 2 == 1 ? digit * 2 : digit;
+        sum += digit > 9 ? digit - 9 : digit;
+    }
+    return sum % 10 == 0 && (last_four[0] == '\0' || strcmp(text + n - 4, last_four) == 0);
+}
+
+bool clearent_transaction_read(const json_t *row, const char *currency, const char *last_four,
+                               struct money_outcome *out)
+{
+    bool bad = false;
+    char text[41];
+    clearent_text(row, "id", out->processor_id, sizeof out->processor_id, &bad);
+    if (is_card_number(out->processor_id, last_four)) {
+        memset(out->processor_id, 0, sizeof out->processor_id);
+    }
+    bool has_id = out->processor_id[0] != '\0';
+    bool ignored = false;
+    clearent_text(row, "authorization-code", text, sizeof text, &ignored);
+    clearent_redact(text, out->authorisation_code, sizeof out->authorisation_code);
+    clearent_text(row, "batch-string-id", text, sizeof text, &ignored);
+    clearent_redact(text, out->batch, sizeof out->batch);
+    clearent_text(row, "avs-result-code", out->avs, sizeof out->avs, &ignored);
+    clearent_text(row, "csc-result-code", out->csc, sizeof out->csc, &ignored);
+    clearent_text(row, "result-code", out->raw_code, sizeof out->raw_code, &ignored);
+    clearent_message(row, "display-message", out->raw_message, sizeof out->raw_message);
+    if (!clearent_amount(row, "amount", currency, &out->approved_minor)) {
+        out->approved_minor = 0;
+    }
+    return has_id;
+}

@@ -1,0 +1,422 @@
+/* The steps of looking into one attempt. Must never send a sale again, and never move money without
+ * a committed intent of its own: a reversal is an attempt like any other. */
+#include "daemons/gatewayd/inquiry.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemons/gatewayd/attempt.h"
+#include "daemons/gatewayd/credential.h"
+#include "daemons/gatewayd/outcome.h"
+#include "daemons/gatewayd/processor_health.h"
+#include "daemons/gatewayd/resolution.h"
+#include "daemons/gatewayd/resolver.h"
+#include "lib/log.h"
+#include "lib/text_copy.h"
+
+#define LOOKUP_CONNECT_TIMEOUT_MS 10000
+#define COMMIT_RETRY_MS 500
+#define PROBE_MS 2000
+#define PAGES_MAX 200
+
+struct inquiry {
+    struct gatewayd *g;
+    const struct connector *connector;
+    char ref[ID_MAX], payment[ID_MAX], kind[10], state[21], processor[21], account[41];
+    char currency[4], last_four[5], follows[41], parent[ID_MAX], processor_id[41];
+    char cursor[CONNECTOR_ID_SIZE];
+    int64_t epoch, amount_minor, tries, age_ms, closed_ms, absent_for_ms;
+    bool past_horizon, alarm;
+    int step;
+    unsigned pages;
+    struct lookup_outcome found;
+    struct money_request money; /* of a void that is repeated */
+    /* what will be recorded */
+    const char *to_state;
+    const char *actor;
+    struct money_outcome outcome;
+    int64_t next_try_ms;
+    struct timer *retry;
+};
+
+static void ask(struct inquiry *q);
+static void record(struct inquiry *q);
+
+static enum connector_operation operation_of(const char *kind)
+{
+    for (int op = OPERATION_SALE; op <= OPERATION_REFUND; op++) {
+        if (strcmp(operation_text((enum connector_operation)op), kind) == 0) {
+            return (enum connector_operation)op;
+        }
+    }
+    assert(!"a kind that the schema doesn't have");
+    abort();
+}
+
+static void inquiry_end(struct inquiry *q)
+{
+    struct gatewayd *g = q->g;
+    timer_free(q->retry);
+    free(q);
+    resolver_inquiry_ended(g->resolver);
+}
+
+static void record_again(void *context)
+{
+    record(context);
+}
+
+static void recorded(void *context, enum database_outcome outcome, const struct rows *rows,
+                     const struct error *e)
+{
+    struct inquiry *q = context;
+    if (outcome != DATABASE_DONE) {
+        log_error(LOG_COMMIT_UNKNOWN, e, q->payment);
+        timer_arm(q->retry, COMMIT_RETRY_MS);
+        return;
+    }
+    struct recorded r = recorded_read(rows);
+    if (r.applied && strcmp(r.state, q->state) != 0) {
+        log_event(strcmp(r.state, "REVIEW") == 0 ? LOG_PAYMENT_REVIEW : LOG_PAYMENT_RESOLVED,
+                  {"KOMETPAY_PAYMENT", q->payment}, {"KOMETPAY_ATTEMPT", q->ref},
+                  {"KOMETPAY_STATE", r.state});
+    }
+    inquiry_end(q);
+}
+
+static void record(struct inquiry *q)
+{
+    struct result_record result = {
+        .ref = q->ref,
+        .holder = q->g->instance,
+        .state = q->to_state,
+        .actor = q->actor,
+        .epoch = q->epoch,
+        .outcome = &q->outcome,
+        .next_try_ms = q->next_try_ms,
+        .horizon_ms = -1,
+    };
+    payment_store_result(q->g->db, &result, recorded, q);
+}
+
+static void record_state(struct inquiry *q, const char *state)
+{
+    q->to_state = state;
+    q->actor = "resolver";
+    if (strcmp(state, "REVERSING") == 0) {
+        q->next_try_ms = 0;
+    } else if (strcmp(state, "REVIEW") == 0) {
+        q->next_try_ms = clock_interval_ms(resolution_delay_ms(INT32_MAX));
+    } else if (strcmp(state, "NOT_CHARGED") == 0) {
+        q->next_try_ms = clock_interval_ms(resolution_watch_ms(0));
+    } else {
+        assert(state_is_final(state));
+        q->next_try_ms = -1;
+    }
+    record(q);
+}
+
+/* Nothing new is known. UNKNOWN for a whole day becomes a person's matter, and is watched on. */
+static void later(struct inquiry *q, int64_t business_ms)
+{
+    if (strcmp(q->state, "UNKNOWN") == 0 && clock_business_ms(q->age_ms) > RESOLUTION_REVIEW_MS) {
+        record_state(q, "REVIEW");
+        return;
+    }
+    q->to_state = q->state;
+    q->actor = "resolver";
+    q->next_try_ms = clock_interval_ms(business_ms);
+    memset(&q->outcome, 0, sizeof q->outcome);
+    record(q);
+}
+
+static void absent_noted(void *context, enum database_outcome outcome, const struct rows *rows,
+                         const struct error *e)
+{
+    struct inquiry *q = context;
+    (void)e;
+    if (outcome != DATABASE_DONE || rows_count(rows) == 0) {
+        later(q, PROBE_MS);
+    } else if (clock_business_ms(rows_int(rows, 0, "absent_for_ms")) >= RESOLUTION_TWICE_MS) {
+        record_state(q, "NOT_CHARGED");
+    } else {
+        later(q, RESOLUTION_TWICE_MS);
+    }
+}
+
+/* Believed only if the question was put after the horizon, and again a minute later. */
+static void absent(struct inquiry *q)
+{
+    memset(&q->outcome, 0, sizeof q->outcome);
+    if (!q->past_horizon) {
+        later(q, resolution_delay_ms(q->tries));
+        return;
+    }
+    payment_store_absent(q->g->db, q->ref, q->g->instance, q->epoch, absent_noted, q);
+}
+
+/* The reversal runs as an attempt of its own; this one is looked at again when it has ended. */
+static void reverse(struct inquiry *q)
+{
+    struct attempt_job *job = attempt_new(q->g, OPERATION_VOID, NULL);
+    TEXT_COPY(job->follow_up.parent, q->ref);
+    TEXT_COPY(job->follow_up.parent_processor_id, q->found.found.processor_id);
+    job->follow_up.parent_epoch = q->epoch;
+    TEXT_COPY(job->payment, q->payment);
+    job->on_end = (struct attempt_end){inquiry_reversal_ended, q};
+    attempt_start(job);
+}
+
+/* Which of the reversal's ends makes the sale REVERSED: only one the processor has confirmed. */
+void inquiry_reversal_ended(void *context, const struct attempt_job *job)
+{
+    struct inquiry *q = context;
+    if (job->begun == BEGIN_DONE || strcmp(job->state, "APPROVED") == 0) {
+        record_state(q, "REVERSED");
+    } else if (job->begun == BEGIN_REFUSED && error_is(job->refusal, "reversal_refused")) {
+        record_state(q, "REVIEW");
+    } else {
+        later(q, resolution_delay_ms(0));
+    }
+}
+
+static void void_repeated(void *context, const struct http_result *result)
+{
+    struct inquiry *q = context;
+    q->connector->parse_money(&q->money, result, &q->outcome);
+    const char *state = outcome_state(&q->outcome);
+    if (strcmp(state, "APPROVED") == 0) {
+        record_state(q, state);
+    } else {
+        later(q, resolution_delay_ms(q->tries));
+    }
+}
+
+/* A void by the original's id is harmless to repeat; its reference stays the same. */
+static void repeat_void(struct inquiry *q, const struct secret *credential)
+{
+    struct money_request *m = &q->money;
+    m->operation = OPERATION_VOID;
+    m->ref = q->ref;
+    m->amount_minor = q->amount_minor;
+    memcpy(m->currency, q->currency, sizeof m->currency);
+    memcpy(m->last_four, q->last_four, sizeof m->last_four);
+    m->follows = q->follows;
+    m->credential = credential;
+    m->base_url = gatewayd_base_url(q->g, q->processor);
+    struct http_request *request = NULL;
+    struct error *e = q->connector->build_money(m, &request);
+    if (e) {
+        log_error(LOG_REQUEST_FAILED, e, q->payment);
+        error_free(e);
+        later(q, resolution_delay_ms(q->tries));
+        return;
+    }
+    request->money = true;
+    request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
+    request->timeout_ms = q->g->send_timeout_ms;
+    http_send(q->g->processors, request, void_repeated, q);
+}
+
+static void original_answered(void *context, const struct http_result *result)
+{
+    struct inquiry *q = context;
+    const struct secret *credential = NULL;
+    struct error *e = credential_of(q->processor, q->account, &credential);
+    struct original_request request = {.follows = q->follows,
+                                       .credential = credential,
+                                       .base_url = gatewayd_base_url(q->g, q->processor)};
+    memcpy(request.currency, q->currency, sizeof request.currency);
+    struct original_outcome original;
+    q->connector->parse_original(&request, result, &original);
+    error_free(e);
+    memset(&q->outcome, 0, sizeof q->outcome);
+    switch (original.original) {
+    case ORIGINAL_VOIDED:
+        TEXT_COPY(q->outcome.processor_id, original.void_id);
+        record_state(q, "APPROVED");
+        return;
+    case ORIGINAL_SETTLED:
+        TEXT_COPY(q->outcome.reason, "BATCH_CLOSED");
+        record_state(q, "DECLINED");
+        return;
+    case ORIGINAL_LIVE:
+        if (credential) {
+            repeat_void(q, credential);
+            return;
+        }
+        later(q, resolution_delay_ms(q->tries));
+        return;
+    case ORIGINAL_ABSENT:
+    case ORIGINAL_UNCLEAR:
+        later(q, resolution_delay_ms(q->tries));
+        return;
+    }
+}
+
+static void ask_original(struct inquiry *q)
+{
+    const struct secret *credential = NULL;
+    struct http_request *request = NULL;
+    struct error *e = credential_of(q->processor, q->account, &credential);
+    if (!e) {
+        struct original_request original = {.follows = q->follows,
+                                            .credential = credential,
+                                            .base_url = gatewayd_base_url(q->g, q->processor)};
+        memcpy(original.currency, q->currency, sizeof original.currency);
+        e = q->connector->build_original(&original, &request);
+    }
+    if (e) {
+        log_error(LOG_REQUEST_FAILED, e, q->payment);
+        error_free(e);
+        later(q, resolution_delay_ms(q->tries));
+        return;
+    }
+    request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
+    request->timeout_ms = q->g->lookup_timeout_ms;
+    http_send(q->g->processors, request, original_answered, q);
+}
+
+static void decide(struct inquiry *q)
+{
+    struct resolution_rule rule = resolution_of(q->kind, q->state, q->found.lookup);
+    log_event(LOG_PAYMENT_LOOKED_UP, {"KOMETPAY_PAYMENT", q->payment}, {"KOMETPAY_ATTEMPT", q->ref},
+              {"KOMETPAY_STATE", q->state}, {"KOMETPAY_LOOKUP", lookup_name(q->found.lookup)});
+    if (q->found.alarm) {
+        log_event(LOG_PROCESSOR_ALARM, {"KOMETPAY_PAYMENT", q->payment},
+                  {"KOMETPAY_ATTEMPT", q->ref});
+    }
+    q->outcome = q->found.found;
+    switch (rule.action) {
+    case RESOLVE_TO:
+        if (strcmp(rule.state, "APPROVED") == 0 && q->found.found.partial) {
+            record_state(q, "REVERSING");
+            return;
+        }
+        record_state(q, rule.state);
+        return;
+    case RESOLVE_LATER:
+        if (q->found.lookup == LOOKUP_UNCLEAR &&
+            processor_failed(q->g, q->processor, q->account, q->ref)) {
+            later(q, PROBE_MS);
+            return;
+        }
+        later(q, resolution_delay_ms(q->tries));
+        return;
+    case RESOLVE_ABSENT:
+        absent(q);
+        return;
+    case RESOLVE_REVERSE:
+        reverse(q);
+        return;
+    case RESOLVE_ORIGINAL:
+        ask_original(q);
+        return;
+    case RESOLVE_WATCH: {
+        int64_t watch = resolution_watch_ms(clock_business_ms(q->age_ms));
+        memset(&q->outcome, 0, sizeof q->outcome);
+        q->to_state = q->state;
+        q->actor = "resolver";
+        q->next_try_ms = watch < 0 ? -1 : clock_interval_ms(watch);
+        record(q);
+        return;
+    }
+    }
+}
+
+static struct lookup_request lookup_request_of(const struct inquiry *q,
+                                               const struct secret *credential)
+{
+    int64_t now = clock_wall_us() / 1000000;
+    struct lookup_request r = {
+        .operation = operation_of(q->kind),
+        .ref = q->ref,
+        .step = q->step,
+        .amount_minor = q->amount_minor,
+        .follows = *q->follows ? q->follows : NULL,
+        .processor_id = *q->processor_id ? q->processor_id : NULL,
+        .sent_at = now - q->age_ms / 1000,
+        .closed_at = now - q->closed_ms / 1000,
+        .cursor = *q->cursor ? q->cursor : NULL,
+        .credential = credential,
+        .base_url = gatewayd_base_url(q->g, q->processor),
+    };
+    memcpy(r.currency, q->currency, sizeof r.currency);
+    memcpy(r.last_four, q->last_four, sizeof r.last_four);
+    return r;
+}
+
+static void looked_up(void *context, const struct http_result *result)
+{
+    struct inquiry *q = context;
+    struct lookup_request request = lookup_request_of(q, NULL);
+    q->connector->parse_lookup(&request, result, &q->found);
+    if (q->found.lookup != LOOKUP_UNCLEAR) {
+        processor_answered(q->g, q->processor, q->account);
+    }
+    if (*q->found.next && ++q->pages < PAGES_MAX) {
+        memcpy(q->cursor, q->found.next, sizeof q->cursor);
+        ask(q);
+    } else if (q->found.lookup == LOOKUP_ABSENT && q->step + 1 < q->connector->lookup_steps) {
+        q->step++;
+        *q->cursor = 0;
+        ask(q);
+    } else {
+        decide(q);
+    }
+}
+
+static void ask(struct inquiry *q)
+{
+    const struct secret *credential = NULL;
+    struct http_request *request = NULL;
+    struct error *e = credential_of(q->processor, q->account, &credential);
+    if (!e) {
+        struct lookup_request lookup = lookup_request_of(q, credential);
+        e = q->connector->build_lookup(&lookup, &request);
+    }
+    if (e) {
+        log_error(LOG_REQUEST_FAILED, e, q->payment);
+        error_free(e);
+        later(q, resolution_delay_ms(q->tries));
+        return;
+    }
+    request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
+    request->timeout_ms = q->g->lookup_timeout_ms;
+    http_send(q->g->processors, request, looked_up, q);
+}
+
+#define TAKE(field, column) TEXT_COPY(field, rows_text(rows, row, column))
+
+void inquiry_start(struct gatewayd *g, const struct rows *rows, size_t row)
+{
+    struct inquiry *q = calloc(1, sizeof *q);
+    assert(q);
+    q->g = g;
+    TAKE(q->ref, "ref");
+    TAKE(q->payment, "payment");
+    TAKE(q->kind, "kind");
+    TAKE(q->state, "state");
+    TAKE(q->processor, "processor");
+    TAKE(q->account, "account");
+    TAKE(q->currency, "currency");
+    TAKE(q->last_four, "last_four");
+    TAKE(q->follows, "follows");
+    TAKE(q->parent, "parent");
+    TAKE(q->processor_id, "processor_id");
+    q->epoch = rows_int(rows, row, "epoch");
+    q->amount_minor = rows_int(rows, row, "amount_minor");
+    q->tries = rows_int(rows, row, "tries");
+    q->age_ms = rows_int(rows, row, "age_ms");
+    q->closed_ms = rows_int(rows, row, "closed_ms");
+    q->past_horizon = rows_bool(rows, row, "past_horizon");
+    q->retry = timer_new(g->loop, record_again, q);
+    q->connector = connector_find(q->processor);
+    if (!q->connector) {
+        later(q, resolution_delay_ms(q->tries)); /* a newer suite made it; it stays, watched */
+        return;
+    }
+    ask(q);
+}

@@ -1,0 +1,364 @@
+/* The statements of schema payment and how their rows are read. Must never decide anything: the
+ * functions in sql/ do, under their locks. */
+#include "daemons/gatewayd/payment_store.h"
+#include "lib/text_copy.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SALE_BEGIN,
+    FOLLOW_UP_BEGIN,
+    REVERSAL_BEGIN,
+    RESULT,
+    ABSENT,
+    CANCEL,
+    DUE,
+    ANSWER,
+    COUNTS,
+    WAKE,
+    LOCATION,
+    INSTANCE_START,
+    INSTANCE_OTHERS,
+    INSTANCE_END,
+};
+
+#define DUE_COLUMNS                                                                                \
+    "ref, payment, kind, state, epoch, processor, account, amount_minor, currency, last_four, "    \
+    "follows, parent, processor_id, tries, cancel_requested, age_ms, closed_ms, past_horizon, "    \
+    "absent_for_ms, location"
+
+const struct statement PAYMENT_STATEMENTS[] = {
+    [SALE_BEGIN] = {"sale_begin",
+                    "SELECT outcome, code, field, sentence, processor, account, ref, payment "
+                    "FROM payment.sale_begin($1,$2,$3,$4,$5,$6,$7,$8,$9,$10::bigint,$11,$12,"
+                    "$13::jsonb,$14,$15,$16,$17,$18,$19,$20)",
+                    20, 8, STATEMENT_WRITE},
+    [FOLLOW_UP_BEGIN] = {"attempt_begin",
+                         "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
+                         "amount_minor, currency, follows, last_four, kind "
+                         "FROM payment.attempt_begin($1,$2,$3,$4,$5,$6,$7,$8::bigint,$9,$10)",
+                         10, 13, STATEMENT_WRITE},
+    [REVERSAL_BEGIN] = {"reversal_begin",
+                        "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
+                        "amount_minor, currency, follows, last_four, kind "
+                        "FROM payment.reversal_begin($1,$2,$3,$4::int,$5)",
+                        5, 13, STATEMENT_WRITE},
+    [RESULT] = {"attempt_result",
+                "SELECT applied, state, epoch, cancel_requested FROM payment.attempt_result("
+                "$1,$2,$3::int,$4,$5,$6,$7::bigint,$8,$9,$10,$11,$12,$13,$14,$15::bigint,"
+                "$16::bigint,$17)",
+                17, 4, STATEMENT_WRITE},
+    [ABSENT] = {"attempt_absent", "SELECT absent_for_ms FROM payment.attempt_absent($1,$2,$3::int)",
+                3, 1, STATEMENT_WRITE},
+    [CANCEL] = {"cancel_request",
+                "SELECT outcome, ref, payment, state FROM payment.cancel_request($1,$2,$3)", 3, 4,
+                STATEMENT_WRITE},
+    [DUE] = {"due", "SELECT " DUE_COLUMNS " FROM payment.due($1,$2::int,$3::bigint)", 3, 20,
+             STATEMENT_WRITE},
+    [ANSWER] = {"answer",
+                "SELECT outcome, payment, ref, kind, state, amount_minor, currency, "
+                "authorisation_code, brand, last_four, card_token, reason, sentence, voided, "
+                "captured_minor, refunded_minor FROM payment.answer($1,$2,$3)",
+                3, 16, STATEMENT_READ},
+    [COUNTS] = {"counts", "SELECT unknown, oldest_unknown_ms, review FROM payment.counts()", 0, 3,
+                STATEMENT_READ},
+    [WAKE] = {"wake", "SELECT payment.wake($1,$2) AS woken", 2, 1, STATEMENT_WRITE},
+    [LOCATION] = {"location_processor",
+                  "SELECT processor, account, currency FROM payment.location_processor($1)", 1, 3,
+                  STATEMENT_READ},
+    [INSTANCE_START] = {"instance_start",
+                        "SELECT payment.instance_start($1,$2,$3,$4::int,$5) AS started", 5, 1,
+                        STATEMENT_WRITE},
+    [INSTANCE_OTHERS] = {"instance_others",
+                         "SELECT id, host, boot_id, pid, process_start "
+                         "FROM payment.instance_others($1)",
+                         1, 5, STATEMENT_READ},
+    [INSTANCE_END] = {"instance_end", "SELECT payment.instance_end($1) AS ended", 1, 1,
+                      STATEMENT_WRITE},
+};
+const size_t PAYMENT_STATEMENTS_COUNT = sizeof PAYMENT_STATEMENTS / sizeof *PAYMENT_STATEMENTS;
+
+struct number {
+    char text[24];
+};
+
+static const char *number_text(int64_t value, struct number *out)
+{
+    snprintf(out->text, sizeof out->text, "%" PRId64, value);
+    return out->text;
+}
+
+static const char *null_if_empty(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+static void call(struct database *db, int statement, const char *const *parameters,
+                 database_done *done, void *context)
+{
+    database_call(db, &PAYMENT_STATEMENTS[statement], parameters, 0, done, context);
+}
+
+/* The split as JSON. Invoice numbers are escaped: they come from outside. malloc'd. */
+static char *invoice_parts_json(const struct msg_sale *sale)
+{
+    size_t size = 3;
+    for (size_t i = 0; i < sale->invoices_count; i++) {
+        size += 6 * strlen(sale->invoices[i].invoice) + 64;
+    }
+    char *text = malloc(size);
+    assert(text);
+    char *p = text;
+    *p++ = '[';
+    for (size_t i = 0; i < sale->invoices_count; i++) {
+        p += sprintf(p, "%s{\"invoice\":\"", i ? "," : "");
+        for (const char *c = sale->invoices[i].invoice; *c; c++) {
+            p += *c == '"' || *c == '\\' ? sprintf(p, "\\%c", *c) : sprintf(p, "%c", *c);
+        }
+        p += sprintf(p, "\",\"amount_minor\":%" PRId64 "}", sale->invoices[i].amount_minor);
+    }
+    *p++ = ']';
+    *p = 0;
+    assert((size_t)(p - text) < size);
+    return text;
+}
+
+void payment_store_sale_begin(struct database *db, const struct sale_intent *intent,
+                              database_done *done, void *context)
+{
+    const struct msg_sale *s = intent->sale;
+    struct number amount;
+    char *parts = invoice_parts_json(s);
+    const char *parameters[] = {
+        intent->payment,
+        intent->ref,
+        intent->holder,
+        intent->scope,
+        s->key,
+        intent->fingerprint,
+        s->location,
+        s->pos,
+        sale_kind_text(s->kind),
+        number_text(s->amount_minor, &amount),
+        s->currency,
+        null_if_empty(s->customer),
+        parts,
+        s->card_ref,
+        null_if_empty(s->saved_token),
+        s->brand,
+        s->last_four,
+        s->expiry,
+        sale_entry_text(s->entry),
+        null_if_empty(s->description),
+    };
+    call(db, SALE_BEGIN, parameters, done, context);
+    free(parts);
+}
+
+void payment_store_follow_up_begin(struct database *db, const struct follow_up_intent *intent,
+                                   database_done *done, void *context)
+{
+    struct number amount;
+    const char *parameters[] = {
+        intent->ref,
+        intent->holder,
+        intent->scope,
+        intent->key,
+        intent->fingerprint,
+        intent->payment,
+        intent->kind,
+        number_text(intent->amount_minor, &amount),
+        NULL,
+        intent->pos,
+    };
+    call(db, FOLLOW_UP_BEGIN, parameters, done, context);
+}
+
+void payment_store_reversal_begin(struct database *db, const char *ref, const char *holder,
+                                  const char *parent, int64_t parent_epoch,
+                                  const char *processor_id, database_done *done, void *context)
+{
+    struct number epoch;
+    const char *parameters[] = {ref, holder, parent, number_text(parent_epoch, &epoch),
+                                null_if_empty(processor_id)};
+    call(db, REVERSAL_BEGIN, parameters, done, context);
+}
+
+static enum begin_outcome begin_outcome_of(const char *text)
+{
+    static const struct {
+        const char *text;
+        enum begin_outcome outcome;
+    } NAMES[] = {
+        {"MINE", BEGIN_MINE},       {"EXISTS", BEGIN_EXISTS}, {"CONFLICT", BEGIN_CONFLICT},
+        {"REFUSED", BEGIN_REFUSED}, {"WAIT", BEGIN_WAIT},     {"DONE", BEGIN_DONE},
+    };
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        if (strcmp(text, NAMES[i].text) == 0) {
+            return NAMES[i].outcome;
+        }
+    }
+    assert(!"an outcome that the schema doesn't have");
+    abort();
+}
+
+struct begun begun_read(const struct rows *rows)
+{
+    assert(rows_count(rows) == 1);
+    struct begun b = {
+        .outcome = begin_outcome_of(rows_text(rows, 0, "outcome")),
+        .code = rows_text(rows, 0, "code"),
+        .field = rows_text(rows, 0, "field"),
+        .sentence = rows_text(rows, 0, "sentence"),
+        .processor = rows_text(rows, 0, "processor"),
+        .account = rows_text(rows, 0, "account"),
+        .ref = rows_text(rows, 0, "ref"),
+        .payment = rows_text(rows, 0, "payment"),
+    };
+    return b;
+}
+
+struct begun begun_follow_up_read(const struct rows *rows)
+{
+    struct begun b = begun_read(rows);
+    b.kind = rows_text(rows, 0, "kind");
+    b.amount_minor = rows_int(rows, 0, "amount_minor");
+    b.currency = rows_text(rows, 0, "currency");
+    b.follows = rows_text(rows, 0, "follows");
+    b.last_four = rows_text(rows, 0, "last_four");
+    return b;
+}
+
+void payment_store_result(struct database *db, const struct result_record *r, database_done *done,
+                          void *context)
+{
+    static const struct money_outcome NONE;
+    const struct money_outcome *o = r->outcome ? r->outcome : &NONE;
+    struct number epoch, approved, next, horizon;
+    const char *parameters[] = {
+        r->ref,
+        r->holder,
+        number_text(r->epoch, &epoch),
+        r->state,
+        null_if_empty(o->processor_id),
+        null_if_empty(o->authorisation_code),
+        o->approved_minor ? number_text(o->approved_minor, &approved) : NULL,
+        null_if_empty(o->reason),
+        null_if_empty(o->raw_code),
+        null_if_empty(o->raw_message),
+        null_if_empty(o->request_id),
+        null_if_empty(o->avs),
+        null_if_empty(o->csc),
+        null_if_empty(o->batch),
+        r->next_try_ms >= 0 ? number_text(r->next_try_ms, &next) : NULL,
+        r->horizon_ms >= 0 ? number_text(r->horizon_ms, &horizon) : NULL,
+        r->actor,
+    };
+    call(db, RESULT, parameters, done, context);
+}
+
+struct recorded recorded_read(const struct rows *rows)
+{
+    assert(rows_count(rows) == 1);
+    return (struct recorded){
+        .applied = rows_bool(rows, 0, "applied"),
+        .state = rows_text(rows, 0, "state"),
+        .cancel_requested = rows_bool(rows, 0, "cancel_requested"),
+    };
+}
+
+void payment_store_absent(struct database *db, const char *ref, const char *holder, int64_t epoch,
+                          database_done *done, void *context)
+{
+    struct number number;
+    call(db, ABSENT, (const char *[]){ref, holder, number_text(epoch, &number)}, done, context);
+}
+
+void payment_store_cancel(struct database *db, const char *scope, const char *key,
+                          const char *actor, database_done *done, void *context)
+{
+    call(db, CANCEL, (const char *[]){scope, key, actor}, done, context);
+}
+
+void payment_store_due(struct database *db, const char *holder, int64_t limit, int64_t horizon_ms,
+                       database_done *done, void *context)
+{
+    struct number count, horizon;
+    const char *parameters[] = {holder, number_text(limit, &count),
+                                number_text(horizon_ms, &horizon)};
+    call(db, DUE, parameters, done, context);
+}
+
+void payment_store_answer(struct database *db, const char *scope, const char *key,
+                          const char *payment, database_done *done, void *context)
+{
+    call(db, ANSWER, (const char *[]){scope, key, payment}, done, context);
+}
+
+#define COPY(field, column) TEXT_COPY(field, rows_text(rows, 0, column))
+
+void payment_answer_read(const struct rows *rows, struct msg_payment_answer *a)
+{
+    assert(rows_count(rows) == 1);
+    a->outcome = payment_answer_outcome_from_text(rows_text(rows, 0, "outcome"));
+    a->kind = payment_answer_kind_from_text(rows_text(rows, 0, "kind"));
+    a->amount_minor = rows_int(rows, 0, "amount_minor");
+    a->voided = rows_bool(rows, 0, "voided");
+    a->captured_minor = rows_int(rows, 0, "captured_minor");
+    a->refunded_minor = rows_int(rows, 0, "refunded_minor");
+    COPY(a->payment, "payment");
+    COPY(a->attempt, "ref");
+    COPY(a->state, "state");
+    COPY(a->currency, "currency");
+    COPY(a->authorisation_code, "authorisation_code");
+    COPY(a->brand, "brand");
+    COPY(a->last_four, "last_four");
+    COPY(a->token, "card_token");
+    COPY(a->reason, "reason");
+    COPY(a->sentence, "sentence");
+    if (a->outcome == PAYMENT_ANSWER_OUTCOME_PENDING) {
+        a->retry_after_ms = 2000;
+    }
+}
+
+void payment_store_counts(struct database *db, database_done *done, void *context)
+{
+    call(db, COUNTS, NULL, done, context);
+}
+
+void payment_store_wake(struct database *db, const char *processor, const char *account,
+                        database_done *done, void *context)
+{
+    call(db, WAKE, (const char *[]){processor, account}, done, context);
+}
+
+void payment_store_location(struct database *db, const char *location, database_done *done,
+                            void *context)
+{
+    call(db, LOCATION, (const char *[]){location}, done, context);
+}
+
+void payment_store_instance_start(struct database *db, const char *id, const char *host,
+                                  const char *boot_id, int64_t pid, const char *process_start,
+                                  database_done *done, void *context)
+{
+    struct number number;
+    const char *parameters[] = {id, host, boot_id, number_text(pid, &number), process_start};
+    call(db, INSTANCE_START, parameters, done, context);
+}
+
+void payment_store_instance_others(struct database *db, const char *id, database_done *done,
+                                   void *context)
+{
+    call(db, INSTANCE_OTHERS, (const char *[]){id}, done, context);
+}
+
+void payment_store_instance_end(struct database *db, const char *id, database_done *done,
+                                void *context)
+{
+    call(db, INSTANCE_END, (const char *[]){id}, done, context);
+}

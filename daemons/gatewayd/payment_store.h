@@ -1,0 +1,96 @@
+/* Payments in PostgreSQL: one call a transition or question, all idempotent, so that a caller whose
+ * commit was lost asks again. Knows the functions of schema payment and nothing of processors. */
+#ifndef GATEWAYD_PAYMENT_STORE_H
+#define GATEWAYD_PAYMENT_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemons/gatewayd/connector.h"
+#include "ipc/message.h"
+#include "lib/database.h"
+
+extern const struct statement PAYMENT_STATEMENTS[];
+extern const size_t PAYMENT_STATEMENTS_COUNT;
+
+enum begin_outcome {
+    BEGIN_MINE,     /* inserted, or found again: ours to send */
+    BEGIN_EXISTS,   /* the same request was made before */
+    BEGIN_CONFLICT, /* the key was used for another request */
+    BEGIN_REFUSED,
+    BEGIN_WAIT, /* reversal only: one is under way */
+    BEGIN_DONE, /* reversal only: already reversed */
+};
+
+/* What an intent needs; texts are borrowed during the call. */
+struct sale_intent {
+    const char *payment, *ref, *holder, *scope, *fingerprint;
+    const struct msg_sale *sale;
+};
+struct follow_up_intent {
+    const char *ref, *holder, *scope, *key, *fingerprint, *payment, *kind, *pos;
+    int64_t amount_minor;
+};
+
+/* What an intent gave; texts are valid during the callback. */
+struct begun {
+    enum begin_outcome outcome;
+    const char *code, *field, *sentence;
+    const char *processor, *account, *ref, *payment;
+    const char *kind, *currency, *follows, *last_four; /* follow-ups */
+    int64_t amount_minor;
+};
+struct begun begun_read(const struct rows *rows);           /* a sale */
+struct begun begun_follow_up_read(const struct rows *rows); /* a follow-up or a reversal */
+
+void payment_store_sale_begin(struct database *db, const struct sale_intent *intent,
+                              database_done *done, void *context);
+void payment_store_follow_up_begin(struct database *db, const struct follow_up_intent *intent,
+                                   database_done *done, void *context);
+void payment_store_reversal_begin(struct database *db, const char *ref, const char *holder,
+                                  const char *parent, int64_t parent_epoch,
+                                  const char *processor_id, database_done *done, void *context);
+
+struct result_record {
+    const char *ref, *holder, *state, *actor;
+    int64_t epoch;
+    const struct money_outcome *outcome; /* may be NULL: only the state */
+    int64_t next_try_ms;                 /* -1 = none */
+    int64_t horizon_ms;                  /* -1 = unchanged */
+};
+struct recorded {
+    bool applied;
+    const char *state;
+    bool cancel_requested;
+};
+struct recorded recorded_read(const struct rows *rows);
+void payment_store_result(struct database *db, const struct result_record *record,
+                          database_done *done, void *context);
+void payment_store_absent(struct database *db, const char *ref, const char *holder, int64_t epoch,
+                          database_done *done, void *context);
+void payment_store_cancel(struct database *db, const char *scope, const char *key,
+                          const char *actor, database_done *done, void *context);
+void payment_store_due(struct database *db, const char *holder, int64_t limit, int64_t horizon_ms,
+                       database_done *done, void *context);
+/* scope and key, or payment; the others NULL. */
+void payment_store_answer(struct database *db, const char *scope, const char *key,
+                          const char *payment, database_done *done, void *context);
+/* Fills an answer from the row that payment_store_answer gave. */
+void payment_answer_read(const struct rows *rows, struct msg_payment_answer *answer);
+void payment_store_counts(struct database *db, database_done *done, void *context);
+/* Work of a processor that answers again is due at once. */
+void payment_store_wake(struct database *db, const char *processor, const char *account,
+                        database_done *done, void *context);
+/* The processor and account that serve a location. */
+void payment_store_location(struct database *db, const char *location, database_done *done,
+                            void *context);
+
+void payment_store_instance_start(struct database *db, const char *id, const char *host,
+                                  const char *boot_id, int64_t pid, const char *process_start,
+                                  database_done *done, void *context);
+void payment_store_instance_others(struct database *db, const char *id, database_done *done,
+                                   void *context);
+void payment_store_instance_end(struct database *db, const char *id, database_done *done,
+                                void *context);
+
+#endif

@@ -1,0 +1,97 @@
+/* Claims what is due, a few at a time, and lets an inquiry look into each. Must never act on what
+ * it has not claimed. */
+#include "daemons/gatewayd/resolver.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "daemons/gatewayd/inquiry.h"
+#include "daemons/gatewayd/payment_store.h"
+#include "lib/clock.h"
+
+#define INQUIRIES_MAX 16
+
+struct resolver {
+    struct gatewayd *g;
+    struct timer *turn;
+    unsigned running;
+    bool started, stopped, claiming, expected;
+};
+
+static void turn(void *context);
+
+struct resolver *resolver_new(struct gatewayd *g)
+{
+    struct resolver *r = calloc(1, sizeof *r);
+    assert(r);
+    r->g = g;
+    r->turn = timer_new(g->loop, turn, r);
+    return r;
+}
+
+static void claimed(void *context, enum database_outcome outcome, const struct rows *rows,
+                    const struct error *e)
+{
+    struct resolver *r = context;
+    (void)e; /* a claim in doubt is dropped: its rows are due again two minutes later */
+    r->claiming = false;
+    size_t count = outcome == DATABASE_DONE ? rows_count(rows) : 0;
+    for (size_t i = 0; i < count; i++) {
+        r->running++;
+        inquiry_start(r->g, rows, i);
+    }
+    if (r->stopped) {
+        return;
+    }
+    bool again = r->expected || r->running >= INQUIRIES_MAX;
+    r->expected = false;
+    timer_arm(r->turn, again ? 10 : r->g->resolver_period_ms);
+}
+
+static void turn(void *context)
+{
+    struct resolver *r = context;
+    if (r->stopped || r->claiming) {
+        return;
+    }
+    if (r->running >= INQUIRIES_MAX) {
+        timer_arm(r->turn, r->g->resolver_period_ms);
+        return;
+    }
+    r->claiming = true;
+    payment_store_due(r->g->db, r->g->instance, INQUIRIES_MAX - r->running, r->g->horizon_ms,
+                      claimed, r);
+}
+
+void resolver_start(struct resolver *r)
+{
+    r->started = true;
+    timer_arm(r->turn, 1);
+}
+
+void resolver_expect(struct resolver *r)
+{
+    r->expected = true;
+    if (r->started && !r->stopped && !r->claiming && r->running < INQUIRIES_MAX) {
+        timer_arm(r->turn, r->g->resolver_period_ms < 10 ? r->g->resolver_period_ms : 10);
+    }
+}
+
+void resolver_inquiry_ended(struct resolver *r)
+{
+    assert(r->running > 0);
+    if (r->running-- == INQUIRIES_MAX && r->started && !r->stopped && !r->claiming) {
+        timer_arm(r->turn, 1);
+    }
+}
+
+unsigned resolver_running(const struct resolver *r)
+{
+    return r->running + (r->claiming ? 1 : 0);
+}
+
+void resolver_stop(struct resolver *r)
+{
+    r->stopped = true;
+    timer_disarm(r->turn);
+}

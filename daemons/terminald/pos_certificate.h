@@ -1,0 +1,22 @@
+/* Who a TLS client is, by the subject of its certificate: OU is the location's code, CN the POS's
+ * name. Decides nothing about trust: the chain was verified before. */
+#ifndef TERMINALD_POS_CERTIFICATE_H
+#define TERMINALD_POS_CERTIFICATE_H
+
+#include <openssl/x509.h>
+
+#include "lib/error.h"
+
+#define POS_LOCATION_MAX_BYTES 20u
+#define POS_NAME_MAX_BYTES 40u
+
+struct pos_identity {
+    char location[POS_LOCATION_MAX_BYTES + 1];
+    char pos[POS_NAME_MAX_BYTES + 1];
+};
+
+/* Exactly one OU and one CN, of printable ASCII without '/', which separates them in the scope of
+ * a key. Errors refused: certificate_location, certificate_pos. */
+struct error *pos_certificate_read(X509 *certificate, struct pos_identity *out) MUST_CHECK;
+
+#endif

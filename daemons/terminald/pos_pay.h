@@ -1,0 +1,15 @@
+/* A pay: the card to vaultd, the rest with the card's handle to gatewayd. */
+#ifndef TERMINALD_POS_PAY_H
+#define TERMINALD_POS_PAY_H
+
+#include "ipc/server.h"
+
+/* Handler of ipc_service; `context` is the struct terminald. */
+ipc_handler pos_pay;
+
+/* The request's own sense, before anybody is asked: one of card and token, the split adds up.
+ * Errors refused: card_missing, card_ambiguous, cvv_ambiguous, save_without_card,
+ * customer_missing, split_mismatch. */
+struct error *pos_pay_check(const struct msg_pay *pay) MUST_CHECK;
+
+#endif

@@ -1,0 +1,29 @@
+/* Calls another daemon over its UNIX socket (or an adopted stream): reconnects by itself, many
+ * calls in flight. A call whose connection breaks after it was written ends with code "ipc_lost"
+ * (it may have been executed); before, with "ipc_unreachable" (it was not). */
+#ifndef IPC_CLIENT_H
+#define IPC_CLIENT_H
+
+#include "ipc/message.h"
+#include "lib/loop.h"
+
+struct ipc_client;
+/* `answer` is not NULL only without error; borrowed. An answer of type error arrives as `e`
+ * (refused kind; code, field, sentence of the callee; busy has code "busy"). `e` is borrowed. */
+typedef void ipc_done(void *context, const struct error *e, enum message_type type,
+                      const void *answer);
+
+struct ipc_client *ipc_client_new(struct loop *loop, const char *path);
+void ipc_client_free(struct ipc_client *client);
+/* `message` is borrowed (encoded at once). deadline_boot_ms: when the caller stops waiting (then
+ * e is "deadline_passed"). `done` is called exactly once, never from inside ipc_call. */
+void ipc_call(struct ipc_client *client, enum message_type type, const void *message,
+              int64_t deadline_boot_ms, ipc_done *done, void *context);
+
+/* Blocking use, for the command and tests: one call on its own connection.
+ * *answer is owned by the caller (message_free with *answer_type). */
+struct error *ipc_call_once(const char *path, enum message_type type, const void *message,
+                            int64_t timeout_ms, enum message_type *answer_type,
+                            void **answer) MUST_CHECK;
+
+#endif

@@ -1,0 +1,33 @@
+/* The frame: 28 bytes, big-endian, then one JSON object.
+ *  0 magic "KPAY"   4 version (1)   5 flags (1 = answer)   6 message type u16
+ *  8 payload length u32   12 milliseconds left until the caller stops waiting u32 (0 = none said)
+ * 16 correlation id u64   24 reserved u32, zero
+ * Length is checked before anything is allocated. */
+#ifndef IPC_FRAME_H
+#define IPC_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+
+#define FRAME_HEADER_BYTES 28u
+#define FRAME_PAYLOAD_MAX_BYTES (256u * 1024u)
+#define FRAME_VERSION 1u
+#define FRAME_ANSWER 1u
+
+struct frame_header {
+    uint8_t version, flags;
+    uint16_t type;
+    uint32_t length;
+    uint32_t left_ms;
+    uint64_t correlation;
+};
+
+/* Errors refused: frame_magic (*out is zero), frame_version, frame_flags, frame_reserved,
+ * frame_too_long (*out holds what was read). */
+struct error *frame_parse(const uint8_t header[FRAME_HEADER_BYTES],
+                          struct frame_header *out) MUST_CHECK;
+void frame_write(const struct frame_header *header, uint8_t out[FRAME_HEADER_BYTES]);
+
+#endif

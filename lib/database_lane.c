@@ -1,0 +1,570 @@
+/* One lane: connect, prepare, check the server's settings, run a script of pipelined steps and
+ * match the answers to it. Must never block, and must never guess what a missing answer means. */
+#include "lib/database_lane.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+
+#define CONNECT_PATIENCE_MS 5000
+#define RETRY_FIRST_MS 20
+#define RETRY_MAX_MS 1000
+
+const struct statement database_own_statements[OWN_COUNT] = {
+    [OWN_BEGIN] = {"kometpay_begin", "BEGIN", 0, 0, STATEMENT_WRITE},
+    [OWN_COMMIT] = {"kometpay_commit", "COMMIT", 0, 0, STATEMENT_WRITE},
+    [OWN_ROLLBACK] = {"kometpay_rollback", "ROLLBACK", 0, 0, STATEMENT_WRITE},
+    /* Writes a record of its own, so that its commit waits for the standby; see database.c. */
+    [OWN_BARRIER] = {"kometpay_barrier", "SELECT pg_logical_emit_message(true, 'kometpay', '')", 0,
+                     1, STATEMENT_WRITE},
+    /* Also makes sure that warnings reach us and that bytea comes as hex. */
+    [OWN_SAFETY] = {"kometpay_safety",
+                    "SELECT current_setting('fsync') AS fsync,"
+                    " current_setting('full_page_writes') AS full_page_writes,"
+                    " current_setting('synchronous_commit') AS synchronous_commit,"
+                    " current_setting('synchronous_standby_names') AS synchronous_standby_names,"
+                    " current_setting('transaction_read_only') AS read_only,"
+                    " set_config('client_min_messages', 'warning', false),"
+                    " set_config('bytea_output', 'hex', false) AS bytea_output",
+                    0, 7, STATEMENT_READ},
+};
+
+static void lane_schedule(struct lane *lane, int64_t ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+    event_add(lane->timer, &tv);
+}
+
+static const struct statement *statement_at(const struct lane *lane, unsigned index)
+{
+    return index < OWN_COUNT ? &database_own_statements[index]
+                             : &lane->db->options.statements[index - OWN_COUNT];
+}
+
+/* -- The script ------------------------------------------------------------------------------ */
+
+static void lane_note_step(struct lane *lane, enum step_kind kind, unsigned index)
+{
+    lane->steps[lane->step_count++] = (struct step){kind, index};
+}
+
+static bool lane_send_own(struct lane *lane, enum own_statement which, enum step_kind kind)
+{
+    if (!PQsendQueryPrepared(lane->conn, database_own_statements[which].name, 0, NULL, NULL, NULL,
+                             0)) {
+        return false;
+    }
+    lane_note_step(lane, kind, (unsigned)which);
+    return true;
+}
+
+static bool lane_send_sync(struct lane *lane)
+{
+    if (!PQpipelineSync(lane->conn)) {
+        return false;
+    }
+    lane_note_step(lane, STEP_SYNC, 0);
+    return true;
+}
+
+static bool lane_send_call(struct lane *lane, unsigned index)
+{
+    const struct call *call = lane->batch.calls[index];
+
+    if (!PQsendQueryPrepared(lane->conn, call->statement->name, (int)call->statement->parameters,
+                             call->parameters, NULL, NULL, 0)) {
+        return false;
+    }
+    lane_note_step(lane, STEP_CALL, index);
+    return true;
+}
+
+static bool lane_send_writes(struct lane *lane)
+{
+    if (!lane_send_own(lane, OWN_BEGIN, STEP_BEGIN)) {
+        return false;
+    }
+    for (unsigned i = 0; i < lane->batch.count; i++) {
+        if (!lane_send_call(lane, i)) {
+            return false;
+        }
+    }
+    if (lane->batch.barrier && !lane_send_own(lane, OWN_BARRIER, STEP_BARRIER)) {
+        return false;
+    }
+    /* From here on a lost connection leaves the commit in doubt. */
+    lane->batch.commit = COMMIT_QUEUED;
+    return lane_send_own(lane, OWN_COMMIT, STEP_COMMIT) && lane_send_sync(lane);
+}
+
+static bool lane_send_reads(struct lane *lane)
+{
+    for (unsigned i = 0; i < lane->batch.count; i++) {
+        if (!lane_send_call(lane, i) || !lane_send_sync(lane)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool lane_send_preparations(struct lane *lane)
+{
+    struct database *db = lane->db;
+
+    for (unsigned i = 0; i < OWN_COUNT + db->options.count; i++) {
+        const struct statement *s = statement_at(lane, i);
+        if (!PQsendPrepare(lane->conn, s->name, s->sql, 0, NULL)) {
+            return false;
+        }
+        lane_note_step(lane, STEP_PREPARE, i);
+        if (!PQsendDescribePrepared(lane->conn, s->name)) {
+            return false;
+        }
+        lane_note_step(lane, STEP_DESCRIBE, i);
+    }
+    if (!lane_send_own(lane, OWN_SAFETY, STEP_SAFETY)) {
+        return false;
+    }
+    if (lane->number == 0 && db->options.listen_channel != NULL) {
+        char *name = PQescapeIdentifier(lane->conn, db->options.listen_channel,
+                                        strlen(db->options.listen_channel));
+        char sql[160];
+        assert(name != NULL);
+        snprintf(sql, sizeof sql, "LISTEN %s", name);
+        PQfreemem(name);
+        if (!PQsendQueryParams(lane->conn, sql, 0, NULL, NULL, NULL, NULL, 0)) {
+            return false;
+        }
+        lane_note_step(lane, STEP_LISTEN, 0);
+    }
+    return lane_send_sync(lane);
+}
+
+static void lane_flush(struct lane *lane)
+{
+    int left = PQflush(lane->conn);
+
+    if (left == 1) {
+        event_add(lane->writable, NULL);
+    } else if (left < 0) {
+        lane->ended = true;
+    }
+}
+
+static void lane_answers(struct lane *lane);
+
+void lane_run(struct lane *lane)
+{
+    assert(lane->state == LANE_IDLE);
+    lane->state = LANE_BUSY;
+    lane->step_count = 0;
+    lane->step_at = 0;
+    lane->answered = false;
+
+    bool sent = true;
+    if (lane->must_rollback) {
+        sent = lane_send_own(lane, OWN_ROLLBACK, STEP_ROLLBACK);
+        lane->must_rollback = false;
+    }
+    sent = sent && (lane->batch.kind == STATEMENT_WRITE ? lane_send_writes(lane)
+                                                        : lane_send_reads(lane));
+    if (!sent) {
+        lane_lose(lane, PQerrorMessage(lane->conn));
+        return;
+    }
+    lane_flush(lane);
+    if (lane->ended) {
+        lane_answers(lane);
+    }
+}
+
+/* -- The answers ----------------------------------------------------------------------------- */
+
+static void lane_problem(struct lane *lane, const char *what, const char *why)
+{
+    if (lane->problem[0] == '\0') {
+        snprintf(lane->problem, sizeof lane->problem, "%s: %s", what, why == NULL ? "?" : why);
+    }
+}
+
+static void answer_describe(struct lane *lane, const struct statement *s, const PGresult *result)
+{
+    if (PQresultStatus(result) == PGRES_COMMAND_OK &&
+        (PQnparams(result) != (int)s->parameters || PQnfields(result) != (int)s->columns)) {
+        char why[96];
+        snprintf(why, sizeof why, "%d parameters and %d columns, not %u and %u",
+                 PQnparams(result), PQnfields(result), s->parameters, s->columns);
+        lane_problem(lane, s->name, why);
+    }
+}
+
+/* An answer while preparing. */
+static void answer_preparation(struct lane *lane, struct step step, PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    if (status == PGRES_FATAL_ERROR) {
+        const char *what = step.kind == STEP_LISTEN ? "LISTEN"
+                                                    : statement_at(lane, step.index)->name;
+        lane_problem(lane, what, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    } else if (step.kind == STEP_DESCRIBE) {
+        answer_describe(lane, statement_at(lane, step.index), result);
+    } else if (step.kind == STEP_SAFETY && status != PGRES_PIPELINE_ABORTED) {
+        const char *problem = safety_problem(result);
+        if (problem != NULL) {
+            lane_problem(lane, "settings", problem);
+        }
+    }
+    PQclear(result);
+}
+
+static void answer_commit(struct batch *batch, const PGresult *result)
+{
+    if (PQresultStatus(result) == PGRES_COMMAND_OK) {
+        const char *tag = PQcmdStatus((PGresult *)(uintptr_t)result);
+        if (strcmp(tag, "COMMIT") == 0) {
+            batch->commit = COMMIT_DONE;
+        } else if (strcmp(tag, "ROLLBACK") == 0) {
+            batch->commit = COMMIT_ROLLED_BACK;
+        }
+    } else if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
+        const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+        if (severity != NULL && strcmp(severity, "ERROR") == 0) {
+            batch->commit = COMMIT_ERROR;
+        }
+    }
+}
+
+/* An answer while busy. Takes the result. */
+static void answer_batch(struct lane *lane, struct step step, PGresult *result)
+{
+    struct batch *batch = &lane->batch;
+    struct call *call = step.kind == STEP_CALL ? batch->calls[step.index] : NULL;
+
+    if (step.kind == STEP_COMMIT) {
+        answer_commit(batch, result);
+    }
+    if (batch->kind == STATEMENT_WRITE && PQresultStatus(result) == PGRES_FATAL_ERROR &&
+        batch->failure == NULL) {
+        batch->failure = result;
+        batch->failed = step.kind == STEP_CALL ? step.index : BATCH_NO_CALL;
+        if (step.kind != STEP_COMMIT) {
+            /* The server said so before it came to COMMIT, which it now skips. */
+            batch->commit = COMMIT_ROLLED_BACK;
+        }
+        return;
+    }
+    if (call != NULL && call->result == NULL) {
+        call->result = result;
+        return;
+    }
+    PQclear(result);
+}
+
+static void lane_ready(struct lane *lane)
+{
+    if (lane->problem[0] != '\0') {
+        char problem[sizeof lane->problem];
+        memcpy(problem, lane->problem, sizeof problem);
+        lane->failures = 64; /* the longest pause */
+        lane_lose(lane, NULL);
+        database_problem(lane->db, problem);
+        return;
+    }
+    lane->failures = 0;
+    evtimer_del(lane->timer);
+    lane->state = LANE_IDLE;
+    database_lanes_changed(lane->db);
+    if (lane->number == 0 && lane->db->options.listen_channel != NULL) {
+        /* What was told while nobody listened is gone: look for yourself. */
+        lane->db->options.on_notify(lane->db->options.context, "");
+    }
+    database_pump_soon(lane->db);
+}
+
+static void lane_script_done(struct lane *lane)
+{
+    if (lane->state == LANE_PREPARING) {
+        lane_ready(lane);
+        return;
+    }
+    lane->batch.server_done = true;
+    lane->must_rollback = PQtransactionStatus(lane->conn) != PQTRANS_IDLE;
+    lane->state = LANE_IDLE;
+    database_settle(lane);
+    if (lane->retire) {
+        lane_lose(lane, NULL);
+    }
+    database_pump_soon(lane->db);
+}
+
+/* True if the server itself sent this result; libpq makes errors of its own for a lost link. */
+static bool from_server(const PGresult *result)
+{
+    return PQresultStatus(result) != PGRES_FATAL_ERROR ||
+           PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL;
+}
+
+/* Takes one answer off the connection. False when there is none (yet). */
+static bool lane_answer(struct lane *lane)
+{
+    if (lane->step_at == lane->step_count || PQisBusy(lane->conn)) {
+        return false;
+    }
+    PGresult *result = PQgetResult(lane->conn);
+    if (result == NULL) {
+        bool moved = lane->answered;
+        lane->step_at += moved ? 1u : 0u;
+        lane->answered = false;
+        return moved || !lane->ended;
+    }
+    if (!from_server(result)) {
+        PQclear(result);
+        lane->ended = true;
+        return false;
+    }
+    struct step step = lane->steps[lane->step_at];
+    if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+        assert(step.kind == STEP_SYNC);
+        PQclear(result);
+        lane->step_at++;
+        return true;
+    }
+    lane->answered = true;
+    if (lane->state == LANE_PREPARING) {
+        answer_preparation(lane, step, result);
+    } else {
+        answer_batch(lane, step, result);
+    }
+    return true;
+}
+
+static void lane_notifications(struct lane *lane)
+{
+    for (PGnotify *n = PQnotifies(lane->conn); n != NULL; n = PQnotifies(lane->conn)) {
+        lane->db->options.on_notify(lane->db->options.context, n->extra);
+        PQfreemem(n);
+    }
+}
+
+static void lane_answers(struct lane *lane)
+{
+    while (lane_answer(lane)) {
+    }
+    bool finished = lane->step_count > 0 && lane->step_at == lane->step_count;
+    if (lane->db->options.listen_channel != NULL && lane->number == 0) {
+        (void)PQisBusy(lane->conn); /* parses what an idle connection received */
+        lane_notifications(lane);
+    }
+    if (finished) {
+        lane->step_count = 0;
+        lane->step_at = 0;
+        lane_script_done(lane);
+    }
+    if (lane->ended && lane->conn != NULL) {
+        lane_lose(lane, PQerrorMessage(lane->conn));
+    }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+    struct lane *lane = context;
+
+    (void)fd;
+    (void)what;
+    if (!PQconsumeInput(lane->conn)) {
+        lane->ended = true; /* but read first what came before the end */
+    }
+    lane_answers(lane);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+    struct lane *lane = context;
+
+    (void)fd;
+    (void)what;
+    lane_flush(lane);
+    if (lane->ended) {
+        lane_answers(lane);
+    }
+}
+
+/* -- The connection -------------------------------------------------------------------------- */
+
+/* Warnings of class 01 and 57 mean that COMMIT stopped waiting for the standby. */
+static void on_notice(void *context, const PGresult *notice)
+{
+    struct lane *lane = context;
+
+    if (sqlstate_class(notice, "01") || sqlstate_class(notice, "57")) {
+        lane->batch.warned = true;
+    }
+}
+
+static void lane_disconnect(struct lane *lane)
+{
+    struct event **events[] = {&lane->connecting, &lane->readable, &lane->writable};
+
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        if (*events[i] != NULL) {
+            event_free(*events[i]);
+            *events[i] = NULL;
+        }
+    }
+    if (lane->conn != NULL) {
+        PQfinish(lane->conn);
+        lane->conn = NULL;
+    }
+    lane->state = LANE_DOWN;
+    lane->step_count = 0;
+    lane->step_at = 0;
+    lane->ended = false;
+    lane->retire = false;
+    lane->must_rollback = false;
+    lane->problem[0] = '\0';
+}
+
+static int64_t lane_pause_ms(struct lane *lane)
+{
+    int64_t ms = RETRY_FIRST_MS;
+
+    for (unsigned i = 0; i < lane->failures && ms < RETRY_MAX_MS; i++) {
+        ms *= 2;
+    }
+    lane->failures++;
+    return ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
+}
+
+void lane_lose(struct lane *lane, const char *reason)
+{
+    bool busy = lane->state == LANE_BUSY;
+
+    if (reason != NULL && (lane->failures == 0 || lane->failures % 64 == 32)) {
+        log_event(LOG_DATABASE_LOST, {"KOMETPAY_REASON", reason});
+    }
+    lane_disconnect(lane);
+    lane_schedule(lane, lane_pause_ms(lane));
+    database_lanes_changed(lane->db);
+    if (busy) {
+        database_settle(lane);
+        database_pump_soon(lane->db);
+    }
+}
+
+static void lane_prepare(struct lane *lane)
+{
+    struct event_base *base = loop_base(lane->db->loop);
+    int fd = PQsocket(lane->conn);
+
+    event_free(lane->connecting);
+    lane->connecting = NULL;
+    PQsetNoticeReceiver(lane->conn, on_notice, lane);
+    lane->state = LANE_PREPARING;
+    lane->answered = false;
+    lane->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, lane);
+    lane->writable = event_new(base, fd, EV_WRITE, on_writable, lane);
+    assert(lane->readable != NULL && lane->writable != NULL);
+    event_add(lane->readable, NULL);
+    if (PQsetnonblocking(lane->conn, 1) != 0 || !PQenterPipelineMode(lane->conn) ||
+        !lane_send_preparations(lane)) {
+        lane_lose(lane, PQerrorMessage(lane->conn));
+        return;
+    }
+    lane_flush(lane);
+    if (lane->ended) {
+        lane_answers(lane);
+    }
+}
+
+static void lane_poll(struct lane *lane);
+
+static void on_connecting(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    lane_poll(context);
+}
+
+static void lane_wait(struct lane *lane, short what)
+{
+    if (lane->connecting != NULL) {
+        event_free(lane->connecting); /* libpq may have moved on to another host's socket */
+    }
+    lane->connecting =
+        event_new(loop_base(lane->db->loop), PQsocket(lane->conn), what, on_connecting, lane);
+    assert(lane->connecting != NULL);
+    event_add(lane->connecting, NULL);
+}
+
+static void lane_poll(struct lane *lane)
+{
+    PostgresPollingStatusType next = PQconnectPoll(lane->conn);
+
+    if (next == PGRES_POLLING_READING) {
+        lane_wait(lane, EV_READ);
+    } else if (next == PGRES_POLLING_WRITING) {
+        lane_wait(lane, EV_WRITE);
+    } else if (next == PGRES_POLLING_OK) {
+        lane_prepare(lane);
+    } else {
+        lane_lose(lane, PQerrorMessage(lane->conn));
+    }
+}
+
+static void lane_connect(struct lane *lane)
+{
+    const char *const names[] = {"fallback_application_name", "client_encoding",
+                                 "keepalives_idle", "keepalives_interval",
+                                 "keepalives_count", NULL};
+    const char *const values[] = {lane->db->options.application_name, "UTF8", "10", "5", "3", NULL};
+
+    lane->conn = PQconnectStartParams(names, values, 0);
+    assert(lane->conn != NULL);
+    lane->state = LANE_CONNECTING;
+    lane_schedule(lane, CONNECT_PATIENCE_MS);
+    if (PQstatus(lane->conn) == CONNECTION_BAD) {
+        lane_lose(lane, PQerrorMessage(lane->conn));
+        return;
+    }
+    lane_wait(lane, EV_WRITE); /* libpq: behave as if PQconnectPoll had said WRITING */
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+    struct lane *lane = context;
+
+    (void)fd;
+    (void)what;
+    if (lane->state == LANE_DOWN) {
+        lane_connect(lane);
+    } else if (lane->state == LANE_CONNECTING || lane->state == LANE_PREPARING) {
+        lane_lose(lane, "no answer to a connect in time");
+    }
+}
+
+void lane_open(struct lane *lane, struct database *db, unsigned number)
+{
+    size_t steps = 2 * (OWN_COUNT + db->options.count) + 4;
+
+    if (steps < 2 * DATABASE_BATCH_MAX + 8) {
+        steps = 2 * DATABASE_BATCH_MAX + 8;
+    }
+    *lane = (struct lane){.db = db, .number = number, .state = LANE_DOWN};
+    lane->steps = memory_new(steps * sizeof *lane->steps);
+    lane->timer = evtimer_new(loop_base(db->loop), on_timer, lane);
+    assert(lane->timer != NULL);
+    lane_schedule(lane, 0);
+}
+
+void lane_close(struct lane *lane)
+{
+    lane_disconnect(lane);
+    event_free(lane->timer);
+    free(lane->steps);
+}

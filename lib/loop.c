@@ -1,0 +1,157 @@
+/* The event loop: libevent's, with timers and a queue of things to do on the next turn.
+ * Must never run a handler from inside the call that asked for it. */
+#include "lib/loop.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "lib/memory.h"
+
+struct soon {
+    struct soon *next;
+    timer_fired *fired;
+    void *context;
+};
+
+struct loop {
+    struct event_base *base;
+    struct event *soon_event;
+    struct soon *soon_first;
+    struct soon **soon_end; /* where the next one is hung */
+    bool stopped;
+};
+
+struct timer {
+    struct event *event;
+    timer_fired *fired;
+    void *context;
+};
+
+static const struct timeval AT_ONCE = {0, 0};
+
+/* Takes the whole queue first: what a handler adds waits for the next turn, so that sockets get
+ * theirs in between. */
+static void soon_run(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct loop *loop = context;
+    struct soon *soon = loop->soon_first;
+    loop->soon_first = NULL;
+    loop->soon_end = &loop->soon_first;
+    while (soon != NULL) {
+        struct soon *next = soon->next;
+        soon->fired(soon->context);
+        free(soon);
+        soon = next;
+    }
+}
+
+struct loop *loop_new(void)
+{
+    struct loop *loop = memory_new(sizeof *loop);
+    loop->base = event_base_new();
+    if (loop->base == NULL) {
+        abort();
+    }
+    loop->soon_end = &loop->soon_first;
+    loop->soon_event = evtimer_new(loop->base, soon_run, loop);
+    if (loop->soon_event == NULL) {
+        abort();
+    }
+    return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (loop == NULL) {
+        return;
+    }
+    while (loop->soon_first != NULL) {
+        struct soon *soon = loop->soon_first;
+        loop->soon_first = soon->next;
+        free(soon);
+    }
+    event_free(loop->soon_event);
+    event_base_free(loop->base);
+    free(loop);
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+    return loop->base;
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->stopped) {
+        if (event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0) {
+            abort(); /* the kernel refuses to wait: nothing here would ever happen again */
+        }
+    }
+    loop->stopped = false;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopped = true;
+    (void)event_base_loopbreak(loop->base);
+}
+
+static void timer_run(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct timer *timer = context;
+    timer->fired(timer->context); /* may free the timer: nothing of it is touched after this */
+}
+
+struct timer *timer_new(struct loop *loop, timer_fired *fired, void *context)
+{
+    assert(fired != NULL);
+    struct timer *timer = memory_new(sizeof *timer);
+    timer->fired = fired;
+    timer->context = context;
+    timer->event = evtimer_new(loop->base, timer_run, timer);
+    if (timer->event == NULL) {
+        abort();
+    }
+    return timer;
+}
+
+void timer_arm(struct timer *timer, int64_t after_ms)
+{
+    int64_t ms = after_ms < 0 ? 0 : after_ms;
+    struct timeval after = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (ms % 1000) * 1000};
+    if (evtimer_add(timer->event, &after) != 0) {
+        abort();
+    }
+}
+
+void timer_disarm(struct timer *timer)
+{
+    (void)evtimer_del(timer->event);
+}
+
+void timer_free(struct timer *timer)
+{
+    if (timer != NULL) {
+        event_free(timer->event);
+        free(timer);
+    }
+}
+
+void loop_soon(struct loop *loop, timer_fired *fired, void *context)
+{
+    assert(fired != NULL);
+    struct soon *soon = memory_new(sizeof *soon);
+    soon->fired = fired;
+    soon->context = context;
+    bool first = loop->soon_first == NULL;
+    *loop->soon_end = soon;
+    loop->soon_end = &soon->next;
+    if (first && evtimer_add(loop->soon_event, &AT_ONCE) != 0) {
+        abort();
+    }
+}

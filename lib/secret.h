@@ -1,0 +1,37 @@
+/* A secret: bytes that have no printer, live in locked memory kept out of cores, and are wiped.
+ * PAN, CVV, account numbers, passwords and keys are this type and no other. */
+#ifndef LIB_SECRET_H
+#define LIB_SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+
+struct secret; /* opaque */
+
+/* Prepares the locked heap (OpenSSL's secure heap of `bytes`, a power of two), turns cores and
+ * ptrace-by-others off, tries mlockall, and makes OpenSSL, libevent, curl and jansson wipe
+ * what they free. Call it first in main, before any of those libraries is used.
+ * Errors: secret_memory_unavailable. */
+struct error *secret_memory_start(size_t bytes) MUST_CHECK;
+/* A copy of n bytes (n <= 64 KiB). The caller owns it. NULL only when the secure heap is full. */
+struct secret *secret_new(const void *bytes, size_t n);
+struct secret *secret_copy(const struct secret *s); /* NULL in, NULL out */
+/* Takes what `text` holds, wiping the source. */
+struct secret *secret_take_text(char *text);
+size_t secret_size(const struct secret *s);
+/* The bytes, followed by a NUL that is not counted; valid while the secret lives.
+ * Only for handing to crypto and to the wire. */
+const char *secret_expose(const struct secret *s);
+bool secret_equal(const struct secret *a, const struct secret *b); /* constant time */
+void secret_free(struct secret *s); /* wipes; NULL is allowed */
+/* Wipes any memory, never optimised away. */
+void secret_wipe(void *p, size_t n);
+/* Reads a credential file whole (<= 4096 bytes, not readable by group/others, trailing newline
+ * dropped) from $CREDENTIALS_DIRECTORY, else from KOMETPAY_CREDENTIALS. `name` has no slash.
+ * Errors: credential_missing, credential_unsafe_mode. */
+struct error *secret_credential(const char *name, struct secret **out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,316 @@
+-- A sale's beginning: the intent, committed before anything is sent. Must never leave a row of a
+-- refused request, nor let a second request with the same key be sent.
+-- Locks, in this order: the instance (shared, advisory), the key (unique index), the invoices by
+-- number.
+SET LOCAL ROLE kometpay_owner;
+
+-- True while this instance may act. Holds instance_end back until our transaction ends, so that no
+-- row can appear for an instance after its work was taken over.
+CREATE FUNCTION payment.holder_lives(p_holder text) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended(p_holder, 1));
+    PERFORM 1 FROM payment.instance i WHERE i.id = p_holder AND i.ended_at IS NULL;
+    RETURN FOUND;
+END
+$$;
+
+CREATE TYPE payment.refusal AS (code text, field text, sentence text);
+
+CREATE TYPE payment.sale_begun AS (
+    outcome text, -- MINE EXISTS CONFLICT REFUSED
+    code text,
+    field text,
+    sentence text,
+    processor text,
+    account text,
+    ref text,
+    payment text
+);
+
+-- Why this split can't be paid, or NULL. Locks the invoices. `p_customer` is '' for none; then the
+-- customer of the first invoice is taken and given back.
+CREATE FUNCTION payment.split_refusal(p_payment text, p_invoices jsonb, p_amount_minor bigint,
+                                      p_currency text, INOUT p_customer text,
+                                      OUT refusal payment.refusal)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_sum bigint;
+    v_repeated text;
+    v_part record;
+BEGIN
+    SELECT sum(e.amount_minor), min(e.invoice) FILTER (WHERE e.copies > 1)
+      INTO v_sum, v_repeated
+      FROM (SELECT x.invoice, x.amount_minor, count(*) OVER (PARTITION BY x.invoice) AS copies
+              FROM jsonb_to_recordset(p_invoices) AS x (invoice text, amount_minor bigint)) AS e;
+    IF v_repeated IS NOT NULL THEN
+        refusal := ROW('invoice_repeated', 'invoices',
+                       format('Invoice %s is named twice.', v_repeated));
+        RETURN;
+    ELSIF v_sum IS DISTINCT FROM p_amount_minor THEN
+        refusal := ROW('split_mismatch', 'invoices',
+                       'The amounts of the invoices do not add up to the payment.');
+        RETURN;
+    END IF;
+    PERFORM 1 FROM books.invoice i
+      WHERE i.invoice IN (SELECT x.value ->> 'invoice' FROM jsonb_array_elements(p_invoices) AS x)
+      ORDER BY i.invoice FOR NO KEY UPDATE;
+    FOR v_part IN
+        SELECT x.position - 1 AS place, x.part ->> 'invoice' AS invoice,
+               (x.part ->> 'amount_minor')::bigint AS amount_minor, i.customer, i.currency,
+               i.open_minor, i.invoice IS NOT NULL AS known,
+               EXISTS (SELECT 1
+                         FROM payment.invoice_part ip
+                         JOIN payment.attempt a ON a.payment = ip.payment
+                        WHERE ip.invoice = x.part ->> 'invoice' AND ip.payment <> p_payment
+                          AND (a.kind IN ('SALE', 'AUTH') OR a.kind IN ('CAPTURE', 'VOID', 'REFUND'))
+                          AND a.kind IN ('SALE', 'AUTH', 'CAPTURE')
+                          AND a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW')) AS in_progress
+          FROM jsonb_array_elements(p_invoices) WITH ORDINALITY AS x (part, position)
+          LEFT JOIN books.invoice i ON i.invoice = x.part ->> 'invoice'
+         ORDER BY x.position
+    LOOP
+        p_customer := coalesce(nullif(p_customer, ''), v_part.customer, '');
+        refusal := CASE
+            WHEN NOT v_part.known THEN
+                ROW('invoice_unknown', format('invoices[%s].invoice', v_part.place),
+                    format('Invoice %s is not known.', v_part.invoice))::payment.refusal
+            WHEN v_part.customer <> p_customer THEN
+                ROW('invoice_of_other_customer', format('invoices[%s].invoice', v_part.place),
+                    format('Invoice %s belongs to another customer.', v_part.invoice))
+            WHEN v_part.currency <> p_currency THEN
+                ROW('currency_mismatch', format('invoices[%s].invoice', v_part.place),
+                    format('Invoice %s is in %s.', v_part.invoice, v_part.currency))
+            WHEN v_part.in_progress THEN
+                ROW('invoice_payment_in_progress', format('invoices[%s].invoice', v_part.place),
+                    format('Another payment of invoice %s is not finished yet.', v_part.invoice))
+            WHEN v_part.open_minor = 0 THEN
+                ROW('invoice_closed', format('invoices[%s].invoice', v_part.place),
+                    format('Invoice %s is paid already.', v_part.invoice))
+            WHEN v_part.amount_minor > v_part.open_minor THEN
+                ROW('amount_above_open', format('invoices[%s].amount_minor', v_part.place),
+                    format('Less than that is open on invoice %s.', v_part.invoice))
+        END;
+        IF refusal IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Takes the key, then checks, then writes payment, split and first event. Asked again by the same
+-- ref and holder while nothing else has happened: MINE again.
+CREATE FUNCTION payment.sale_begin(
+    p_payment text, p_ref text, p_holder text, p_scope text, p_key text, p_fingerprint text,
+    p_location text, p_pos text, p_kind text, p_amount_minor bigint, p_currency text,
+    p_customer text, p_invoices jsonb, p_card_ref text, p_card_token text, p_brand text,
+    p_last_four text, p_expiry text, p_entry text, p_description text) RETURNS payment.sale_begun
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_lives boolean := payment.holder_lives(p_holder);
+    v_customer text := coalesce(p_customer, '');
+    v_split boolean := jsonb_array_length(coalesce(p_invoices, '[]')) > 0;
+    v_place books.location;
+    v_refusal payment.refusal;
+    v_found payment.attempt;
+    v_hash bytea;
+BEGIN
+    SELECT * INTO v_place FROM books.location l WHERE l.code = p_location;
+    INSERT INTO payment.attempt (ref, payment, kind, scope, key, fingerprint, amount_minor, currency,
+                                 state, holder, processor, account, created_at)
+    VALUES (p_ref, p_payment, p_kind, p_scope, p_key, p_fingerprint, p_amount_minor, p_currency,
+            'SENDING', p_holder, coalesce(v_place.processor, ''), coalesce(v_place.account, ''),
+            v_now)
+    ON CONFLICT (scope, key) DO NOTHING;
+    IF NOT FOUND THEN
+        SELECT * INTO STRICT v_found FROM payment.attempt a
+          WHERE a.scope = p_scope AND a.key = p_key;
+        RETURN ROW(CASE
+            WHEN v_found.fingerprint <> p_fingerprint THEN 'CONFLICT'
+            WHEN v_found.ref = p_ref AND v_found.holder = p_holder AND v_found.epoch = 1
+                 AND v_found.state = 'SENDING' AND v_lives THEN 'MINE'
+            ELSE 'EXISTS'
+        END, NULL, NULL, NULL, v_found.processor, v_found.account, v_found.ref, v_found.payment);
+    END IF;
+
+    IF NOT v_lives THEN
+        v_refusal := ROW('instance_ended', '', 'This gateway instance was replaced by another.');
+    ELSIF v_place.code IS NULL THEN
+        v_refusal := ROW('location_unknown', 'location',
+                         format('Location %s is not known.', p_location));
+    ELSIF NOT v_place.enabled THEN
+        v_refusal := ROW('location_disabled', 'location',
+                         format('Location %s takes no payments.', p_location));
+    ELSIF v_place.currency <> p_currency THEN
+        v_refusal := ROW('currency_mismatch', 'currency',
+                         format('Location %s takes %s.', p_location, v_place.currency));
+    ELSE
+        IF v_customer <> '' THEN
+            PERFORM 1 FROM books.customer c WHERE c.customer = v_customer;
+            IF NOT FOUND THEN
+                v_refusal := ROW('customer_unknown', 'customer',
+                                 format('Customer %s is not known.', v_customer));
+            END IF;
+        END IF;
+        IF v_split AND v_refusal IS NULL THEN
+            SELECT s.p_customer, s.refusal INTO v_customer, v_refusal
+              FROM payment.split_refusal(p_payment, p_invoices, p_amount_minor, p_currency,
+                                         v_customer) AS s;
+        END IF;
+    END IF;
+    IF v_refusal IS NOT NULL THEN
+        DELETE FROM payment.attempt a WHERE a.ref = p_ref;
+        RETURN ROW('REFUSED', v_refusal.code, v_refusal.field, v_refusal.sentence, NULL, NULL,
+                   p_ref, p_payment);
+    END IF;
+
+    v_hash := sha256(convert_to(p_payment, 'UTF8'));
+    WITH new_payment AS (
+        INSERT INTO payment.payment (id, location, customer, kind, amount_minor, currency, entry,
+                                     card_ref, card_token, brand, last_four, expiry, description,
+                                     pos, created_at)
+        VALUES (p_payment, p_location, nullif(v_customer, ''), p_kind, p_amount_minor, p_currency,
+                p_entry, p_card_ref, p_card_token, p_brand, p_last_four, p_expiry, p_description,
+                coalesce(p_pos, ''), v_now)
+    )
+    INSERT INTO payment.event (payment, number, attempt, at, kind, from_state, to_state, actor, note,
+                               previous_hash, hash)
+    VALUES (p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_scope, '', v_hash,
+            payment.event_hash(v_hash, p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_scope,
+                               ''));
+    IF v_split THEN
+        INSERT INTO payment.invoice_part (payment, invoice, amount_minor, position)
+        SELECT p_payment, x.part ->> 'invoice', (x.part ->> 'amount_minor')::bigint, x.position
+          FROM jsonb_array_elements(p_invoices) WITH ORDINALITY AS x (part, position);
+    END IF;
+    RETURN ROW('MINE', NULL, NULL, NULL, v_place.processor, v_place.account, p_ref, p_payment);
+END
+$$;
+
+-- The processor and account that serve a location; no row if it is unknown.
+CREATE FUNCTION payment.location_processor(p_location text)
+RETURNS TABLE (processor text, account text, currency text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT l.processor, l.account, l.currency FROM books.location l WHERE l.code = p_location
+$$;
+
+-- Flags a payment whose outcome isn't known yet; one way. Locks its attempt, then the audit head.
+CREATE FUNCTION payment.cancel_request(p_scope text, p_key text, p_actor text)
+RETURNS TABLE (outcome text, ref text, payment text, state text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_found payment.attempt;
+BEGIN
+    SELECT a.* INTO v_found FROM payment.attempt a WHERE a.scope = p_scope AND a.key = p_key
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'UNKNOWN_KEY', NULL::text, NULL::text, NULL::text;
+        RETURN;
+    END IF;
+    IF v_found.kind NOT IN ('SALE', 'AUTH')
+       OR v_found.state NOT IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW') THEN
+        RETURN QUERY SELECT 'FINAL', v_found.ref, v_found.payment, v_found.state;
+        RETURN;
+    END IF;
+    IF NOT v_found.cancel_requested THEN
+        UPDATE payment.attempt a SET cancel_requested = true WHERE a.ref = v_found.ref;
+        PERFORM payment.event_append(v_found.payment, v_found.ref, v_found.kind, v_found.state,
+                                     v_found.state, p_actor, 'cancellation requested');
+        PERFORM audit.append(p_actor, 'payment.cancel', v_found.payment);
+    END IF;
+    RETURN QUERY SELECT 'CANCEL_ACCEPTED', v_found.ref, v_found.payment, v_found.state;
+END
+$$;
+
+-- What the POS is told, by the attempt's key or by the payment (its sale). No row if unknown.
+CREATE FUNCTION payment.answer(p_scope text, p_key text, p_payment text)
+RETURNS TABLE (outcome text, payment text, ref text, kind text, state text, amount_minor bigint,
+               currency text, authorisation_code text, brand text, last_four text, card_token text,
+               reason text, sentence text, voided boolean, captured_minor bigint,
+               refunded_minor bigint, cancel_requested boolean)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    a payment.attempt;
+    p payment.payment;
+    v_voided boolean;
+    v_captured bigint;
+    v_refunded bigint;
+    v_sale_code text;
+    v_outcome text;
+BEGIN
+    IF coalesce(p_key, '') <> '' THEN
+        SELECT t.* INTO a FROM payment.attempt t WHERE t.scope = p_scope AND t.key = p_key;
+    ELSE
+        SELECT t.* INTO a FROM payment.attempt t
+          WHERE t.payment = p_payment AND t.kind IN ('SALE', 'AUTH');
+    END IF;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT t.* INTO STRICT p FROM payment.payment t WHERE t.id = a.payment;
+    SELECT coalesce(bool_or(f.kind = 'VOID'), false),
+           coalesce(sum(f.approved_minor) FILTER (WHERE f.kind = 'CAPTURE'), 0),
+           coalesce(sum(f.approved_minor) FILTER (WHERE f.kind = 'REFUND'), 0)
+      INTO v_voided, v_captured, v_refunded
+      FROM payment.attempt f
+     WHERE f.payment = a.payment AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
+       AND f.parent IS NULL AND f.state = 'APPROVED';
+    SELECT s.authorisation_code,
+           CASE WHEN s.kind = 'SALE' AND s.state = 'APPROVED' THEN s.approved_minor
+                ELSE v_captured END
+      INTO v_sale_code, v_captured
+      FROM payment.attempt s WHERE s.payment = a.payment AND s.kind IN ('SALE', 'AUTH');
+    v_outcome := CASE
+        WHEN a.state IN ('APPROVED', 'DECLINED', 'REVIEW') THEN a.state
+        WHEN a.state IN ('NOT_SENT', 'NOT_CHARGED', 'REVERSED') THEN 'NOT_CHARGED'
+        ELSE 'PENDING'
+    END;
+    RETURN QUERY SELECT
+        v_outcome, a.payment, a.ref, a.kind, a.state, coalesce(a.approved_minor, a.amount_minor),
+        a.currency,
+        CASE WHEN a.kind = 'REFUND' AND a.state = 'APPROVED'
+             THEN concat_ws(' ', 'Refund', coalesce(nullif(a.authorisation_code, ''), v_sale_code))
+             ELSE a.authorisation_code END,
+        p.brand, p.last_four, p.card_token, a.reason,
+        payment.sentence_of(v_outcome, a.kind, a.cancel_requested),
+        v_voided, v_captured, v_refunded, a.cancel_requested;
+END
+$$;
+
+-- What a clerk reads.
+CREATE FUNCTION payment.sentence_of(p_outcome text, p_kind text, p_cancelled boolean) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN CASE p_outcome
+    WHEN 'APPROVED' THEN
+        CASE p_kind WHEN 'VOID' THEN 'The payment was voided.'
+                    WHEN 'REFUND' THEN 'The refund was issued.'
+                    WHEN 'CAPTURE' THEN 'The authorised payment was captured.'
+                    WHEN 'AUTH' THEN 'Authorised. Capture it to be paid.'
+                    ELSE 'Approved.' END
+    WHEN 'DECLINED' THEN
+        CASE WHEN p_kind IN ('SALE', 'AUTH') THEN 'Declined. The card was not charged.'
+             ELSE 'The processor refused it. Nothing was changed.' END
+    WHEN 'NOT_CHARGED' THEN
+        CASE WHEN p_kind NOT IN ('SALE', 'AUTH') THEN 'It was not done. It may be tried again.'
+             WHEN p_cancelled THEN 'Cancelled. The card was not charged.'
+             ELSE 'The card was not charged. It may be tried again.' END
+    WHEN 'REVIEW' THEN 'The outcome could not be found out. A person is looking at it.'
+    ELSE
+        CASE WHEN p_cancelled THEN 'It is being cancelled. Do not charge again; ask shortly.'
+             ELSE 'The outcome is not known yet. Do not charge again; ask shortly.' END
+END;
+
+GRANT EXECUTE ON FUNCTION
+    payment.sale_begin(text, text, text, text, text, text, text, text, text, bigint, text, text,
+                       jsonb, text, text, text, text, text, text, text),
+    payment.location_processor(text),
+    payment.cancel_request(text, text, text),
+    payment.answer(text, text, text)
+    TO kometpay_gatewayd;

@@ -1,0 +1,343 @@
+-- Attempts after the sale (capture, void, refund, reversal) and the result of any attempt.
+-- Must never move more money back than came in, nor record a result for a holder that was replaced.
+-- Locks, in this order: the instance (shared, advisory), the payment's root attempt, the key
+-- (unique index), the attempt, the invoices by number, the audit head.
+SET LOCAL ROLE kometpay_owner;
+
+CREATE TYPE payment.attempt_begun AS (
+    outcome text, -- MINE EXISTS CONFLICT REFUSED; of a reversal also WAIT and DONE
+    code text,
+    field text,
+    sentence text,
+    processor text,
+    account text,
+    ref text,
+    payment text,
+    amount_minor bigint,
+    currency text,
+    follows text,
+    last_four text,
+    kind text
+);
+
+CREATE TYPE payment.attempt_recorded AS (
+    applied boolean,
+    state text,
+    epoch integer,
+    cancel_requested boolean
+);
+
+-- What a follow-up may do: its amount and the transaction it follows, or why not.
+-- The caller holds the root attempt `p_root` locked.
+CREATE FUNCTION payment.follow_up_plan(p_root payment.attempt, p_kind text, p_amount_minor bigint,
+                                       OUT amount_minor bigint, OUT follows text,
+                                       OUT refusal payment.refusal)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_busy boolean;
+    v_voided boolean;
+    v_refunded bigint;
+    v_captured bigint;
+    v_capture_id text;
+    v_most bigint;
+BEGIN
+    SELECT coalesce(bool_or(f.state IN ('SENDING', 'UNKNOWN', 'REVIEW')), false),
+           coalesce(bool_or(f.kind = 'VOID' AND f.state = 'APPROVED'), false),
+           coalesce(sum(f.approved_minor) FILTER (WHERE f.kind = 'REFUND' AND f.state = 'APPROVED'),
+                    0),
+           max(f.approved_minor) FILTER (WHERE f.kind = 'CAPTURE' AND f.state = 'APPROVED'),
+           max(f.processor_id) FILTER (WHERE f.kind = 'CAPTURE' AND f.state = 'APPROVED')
+      INTO v_busy, v_voided, v_refunded, v_captured, v_capture_id
+      FROM payment.attempt f
+     WHERE f.payment = p_root.payment AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
+       AND f.parent IS NULL;
+    IF p_root.kind = 'SALE' THEN
+        v_captured := p_root.approved_minor;
+    END IF;
+    follows := coalesce(v_capture_id, p_root.processor_id);
+    v_most := CASE p_kind WHEN 'REFUND' THEN v_captured - v_refunded
+                          WHEN 'CAPTURE' THEN p_root.approved_minor
+                          ELSE coalesce(v_captured, p_root.approved_minor) END;
+    amount_minor := CASE WHEN p_kind = 'VOID' OR p_amount_minor = 0 THEN v_most
+                         ELSE p_amount_minor END;
+    refusal := CASE
+        WHEN p_root.state <> 'APPROVED' THEN
+            ROW('payment_not_approved', 'payment', 'This payment was not approved.')
+                ::payment.refusal
+        WHEN p_kind = 'CAPTURE' AND p_root.kind <> 'AUTH' THEN
+            ROW('not_an_authorisation', 'payment',
+                'This payment is a sale; there is nothing to capture.')
+        WHEN v_voided THEN
+            ROW('already_voided', 'payment', 'This payment was voided already.')
+        WHEN v_busy THEN
+            ROW('in_progress', 'payment', 'Another request about this payment is not finished yet.')
+        WHEN p_kind = 'CAPTURE' AND v_captured IS NOT NULL THEN
+            ROW('already_captured', 'payment', 'This payment was captured already.')
+        WHEN p_kind = 'CAPTURE' AND amount_minor > v_most THEN
+            ROW('amount_above_authorised', 'amount_minor', 'Less than that was authorised.')
+        WHEN p_kind = 'VOID' AND v_refunded > 0 THEN
+            ROW('already_refunded', 'payment',
+                'A refund has already been issued for this payment.')
+        WHEN p_kind = 'REFUND' AND v_captured IS NULL THEN
+            ROW('not_captured', 'payment',
+                'This authorisation was not captured; void it instead.')
+        -- 0 asks for the whole payment back: not possible once any of it went back
+        WHEN p_kind = 'REFUND' AND v_refunded > 0 AND (p_amount_minor = 0 OR v_most <= 0) THEN
+            ROW('already_refunded', 'payment',
+                'A refund has already been issued for this payment.')
+        WHEN p_kind = 'REFUND' AND amount_minor > v_most THEN
+            ROW('amount_above_refundable', 'amount_minor',
+                'Less than that is left of this payment to refund.')
+    END;
+END
+$$;
+
+-- Inserts a follow-up under its key, or finds what the key stands for. NULL when inserted.
+CREATE FUNCTION payment.follow_up_insert(
+    p_root payment.attempt, p_payment text, p_ref text, p_holder text, p_scope text, p_key text,
+    p_fingerprint text, p_kind text, p_amount_minor bigint, p_follows text, p_parent text,
+    p_lives boolean) RETURNS payment.attempt_begun
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_found payment.attempt;
+    v_last_four text;
+BEGIN
+    INSERT INTO payment.attempt (ref, payment, kind, scope, key, fingerprint, amount_minor, currency,
+                                 state, holder, processor, account, follows, parent, created_at)
+    VALUES (p_ref, p_payment, p_kind, p_scope, p_key, p_fingerprint, coalesce(p_amount_minor, 0),
+            coalesce(p_root.currency, ''), 'SENDING', p_holder, coalesce(p_root.processor, ''),
+            coalesce(p_root.account, ''), p_follows, p_parent, clock_timestamp())
+    ON CONFLICT (scope, key) DO NOTHING;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT a.* INTO STRICT v_found FROM payment.attempt a WHERE a.scope = p_scope AND a.key = p_key;
+    SELECT p.last_four INTO v_last_four FROM payment.payment p WHERE p.id = v_found.payment;
+    RETURN ROW(CASE
+        WHEN v_found.fingerprint <> p_fingerprint THEN 'CONFLICT'
+        WHEN v_found.ref = p_ref AND v_found.holder = p_holder AND v_found.epoch = 1
+             AND v_found.state = 'SENDING' AND p_lives THEN 'MINE'
+        ELSE 'EXISTS'
+    END, NULL, NULL, NULL, v_found.processor, v_found.account, v_found.ref, v_found.payment,
+    v_found.amount_minor, v_found.currency, v_found.follows, v_last_four, v_found.kind);
+END
+$$;
+
+-- Begins a capture, void or refund asked for from outside, or (with p_parent) a reversal.
+-- p_amount_minor 0 = all.
+CREATE FUNCTION payment.attempt_begin(
+    p_ref text, p_holder text, p_scope text, p_key text, p_fingerprint text, p_payment text,
+    p_kind text, p_amount_minor bigint, p_parent text, p_pos text) RETURNS payment.attempt_begun
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_lives boolean := payment.holder_lives(p_holder);
+    v_root payment.attempt;
+    v_amount bigint;
+    v_follows text;
+    v_refusal payment.refusal;
+    v_begun payment.attempt_begun;
+    v_last_four text;
+BEGIN
+    SELECT a.* INTO v_root FROM payment.attempt a
+      WHERE a.payment = p_payment AND a.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        v_refusal := ROW('payment_unknown', 'payment', 'This payment is not known.');
+    ELSIF NOT v_lives THEN
+        v_refusal := ROW('instance_ended', '', 'This gateway instance was replaced by another.');
+    ELSIF p_parent IS NOT NULL THEN
+        v_amount := coalesce(v_root.approved_minor, v_root.amount_minor);
+        v_follows := v_root.processor_id;
+        IF v_root.ref <> p_parent OR v_root.state <> 'REVERSING' THEN
+            v_refusal := ROW('not_reversing', 'payment', 'This payment is not being reversed.');
+        END IF;
+    ELSE
+        SELECT f.amount_minor, f.follows, f.refusal INTO v_amount, v_follows, v_refusal
+          FROM payment.follow_up_plan(v_root, p_kind, coalesce(p_amount_minor, 0)) AS f;
+    END IF;
+    v_begun := payment.follow_up_insert(v_root, p_payment, p_ref, p_holder, p_scope, p_key,
+                                        p_fingerprint, p_kind, v_amount, v_follows, p_parent,
+                                        v_lives);
+    IF v_begun IS DISTINCT FROM NULL THEN
+        RETURN v_begun;
+    END IF;
+    IF v_refusal IS NOT NULL THEN
+        DELETE FROM payment.attempt a WHERE a.ref = p_ref;
+        RETURN ROW('REFUSED', v_refusal.code, v_refusal.field, v_refusal.sentence, NULL, NULL,
+                   p_ref, p_payment, NULL, NULL, NULL, NULL, p_kind);
+    END IF;
+    PERFORM payment.event_append(p_payment, p_ref, p_kind, '', 'SENDING',
+                                 concat_ws(' ', p_scope, nullif(p_pos, '')),
+                                 CASE WHEN p_parent IS NOT NULL THEN 'reversal' ELSE '' END);
+    IF p_parent IS NULL AND p_kind IN ('VOID', 'REFUND') THEN
+        PERFORM audit.append(p_scope, 'payment.' || lower(p_kind), p_payment,
+                             jsonb_build_object('attempt', p_ref, 'amount_minor', v_amount));
+    END IF;
+    SELECT p.last_four INTO v_last_four FROM payment.payment p WHERE p.id = p_payment;
+    RETURN ROW('MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, p_payment, v_amount,
+               v_root.currency, v_follows, v_last_four, p_kind);
+END
+$$;
+
+-- Begins the reversal of a payment in REVERSING, for the resolver that holds it in p_parent_epoch:
+-- a void, or a refund once the processor refused to void (its batch is closed).
+-- WAIT: one is under way. DONE: one was approved. p_processor_id: the transaction to take back,
+-- NULL = the one recorded.
+CREATE FUNCTION payment.reversal_begin(p_ref text, p_holder text, p_parent text,
+                                       p_parent_epoch integer, p_processor_id text)
+RETURNS payment.attempt_begun
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_lives boolean := payment.holder_lives(p_holder);
+    v_root payment.attempt;
+    v_follows text;
+    v_count bigint;
+    v_mine bigint;
+    v_open bigint;
+    v_done bigint;
+    v_declined text;
+    v_kind text;
+    v_refusal payment.refusal;
+    v_begun payment.attempt_begun;
+BEGIN
+    SELECT a.* INTO v_root FROM payment.attempt a
+      WHERE a.ref = p_parent AND a.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN ROW('REFUSED', 'payment_unknown', 'payment', 'This payment is not known.', NULL, NULL,
+                   p_ref, NULL, NULL, NULL, NULL, NULL, NULL);
+    END IF;
+    v_follows := coalesce(p_processor_id, v_root.processor_id);
+    SELECT count(*), count(*) FILTER (WHERE f.ref = p_ref),
+           count(*) FILTER (WHERE f.ref <> p_ref AND f.state IN ('SENDING', 'UNKNOWN', 'REVIEW')),
+           count(*) FILTER (WHERE f.state = 'APPROVED' AND f.follows = v_follows),
+           (array_agg(f.kind ORDER BY f.created_at DESC)
+                FILTER (WHERE f.state = 'DECLINED' AND f.follows = v_follows))[1]
+      INTO v_count, v_mine, v_open, v_done, v_declined
+      FROM payment.attempt f
+     WHERE f.payment = v_root.payment AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
+       AND f.parent = p_parent;
+    v_kind := CASE WHEN v_root.kind = 'SALE' AND v_declined = 'VOID' THEN 'REFUND' ELSE 'VOID' END;
+    v_refusal := CASE
+        WHEN NOT v_lives OR v_root.holder <> p_holder OR v_root.epoch <> p_parent_epoch THEN
+            ROW('fenced', '', 'Another resolver has taken this payment over.')::payment.refusal
+        WHEN v_root.state <> 'REVERSING' THEN
+            ROW('not_reversing', 'payment', 'This payment is not being reversed.')
+        WHEN v_follows IS NULL THEN
+            ROW('processor_id_unknown', '', 'There is no transaction to take back yet.')
+    END;
+    IF v_mine = 0 AND (v_refusal IS NOT NULL OR v_open > 0 OR v_done > 0) THEN
+        RETURN ROW(CASE WHEN v_refusal IS NOT NULL THEN 'REFUSED' WHEN v_open > 0 THEN 'WAIT'
+                        ELSE 'DONE' END,
+                   v_refusal.code, v_refusal.field, v_refusal.sentence, v_root.processor,
+                   v_root.account, p_ref, v_root.payment, NULL, NULL, v_follows, NULL, v_kind);
+    END IF;
+    IF v_mine > 0 THEN
+        -- asked again after a lost commit
+        SELECT ROW(CASE WHEN a.state = 'SENDING' AND a.holder = p_holder AND a.epoch = 1 AND v_lives
+                        THEN 'MINE' ELSE 'EXISTS' END,
+                   NULL, NULL, NULL, a.processor, a.account, a.ref, a.payment, a.amount_minor,
+                   a.currency, a.follows, p.last_four, a.kind)::payment.attempt_begun
+          INTO v_begun
+          FROM payment.attempt a JOIN payment.payment p ON p.id = a.payment
+         WHERE a.ref = p_ref;
+        RETURN v_begun;
+    END IF;
+    v_begun := payment.follow_up_insert(v_root, v_root.payment, p_ref, p_holder, 'reversal',
+                                        p_parent || ':' || v_count + 1, '', v_kind,
+                                        coalesce(v_root.approved_minor, v_root.amount_minor),
+                                        v_follows, p_parent, v_lives);
+    IF v_begun IS DISTINCT FROM NULL THEN
+        RAISE EXCEPTION 'reversal % of % exists', v_count + 1, p_parent USING ERRCODE = 'KP002';
+    END IF;
+    PERFORM payment.event_append(v_root.payment, p_ref, v_kind, '', 'SENDING', 'resolver',
+                                 'reversal');
+    SELECT ROW('MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, v_root.payment,
+               coalesce(v_root.approved_minor, v_root.amount_minor), v_root.currency, v_follows,
+               p.last_four, v_kind)::payment.attempt_begun
+      INTO v_begun FROM payment.payment p WHERE p.id = v_root.payment;
+    RETURN v_begun;
+END
+$$;
+
+-- Records what an attempt came to. Applied only for the present holder and epoch; final outcomes
+-- stay. An approval's applications and journal rows are of the same transaction.
+CREATE FUNCTION payment.attempt_result(
+    p_ref text, p_holder text, p_epoch integer, p_state text, p_processor_id text,
+    p_authorisation_code text, p_approved_minor bigint, p_reason text, p_raw_code text,
+    p_raw_message text, p_request_id text, p_avs text, p_csc text, p_batch text,
+    p_next_try_ms bigint, p_horizon_ms bigint, p_actor text) RETURNS payment.attempt_recorded
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    a payment.attempt;
+    v_root boolean;
+    v_state text := p_state;
+    v_moved boolean;
+BEGIN
+    SELECT t.* INTO a FROM payment.attempt t
+      WHERE t.ref = p_ref AND t.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
+    v_root := FOUND;
+    IF NOT v_root THEN
+        PERFORM 1 FROM payment.attempt t
+          WHERE t.payment = (SELECT c.payment FROM payment.attempt c WHERE c.ref = p_ref)
+            AND t.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
+        SELECT t.* INTO a FROM payment.attempt t WHERE t.ref = p_ref FOR NO KEY UPDATE;
+        IF NOT FOUND THEN
+            RETURN ROW(false, '', 0, false);
+        END IF;
+    END IF;
+    IF p_state = 'APPROVED' AND v_root AND a.cancel_requested THEN
+        v_state := 'REVERSING'; -- a late approval never revives a cancelled payment
+    END IF;
+    v_moved := v_state <> a.state;
+    IF NOT v_moved AND a.state IN ('APPROVED', 'DECLINED', 'NOT_SENT', 'REVERSED') THEN
+        -- recorded before, and the commit's answer was lost
+        RETURN ROW(a.processor_id IS NOT DISTINCT FROM coalesce(p_processor_id, a.processor_id),
+                   a.state, a.epoch, a.cancel_requested);
+    END IF;
+    IF a.holder <> p_holder OR a.epoch <> p_epoch
+       OR a.state IN ('APPROVED', 'DECLINED', 'NOT_SENT', 'REVERSED') THEN
+        RETURN ROW(false, a.state, a.epoch, a.cancel_requested);
+    END IF;
+
+    UPDATE payment.attempt t
+       SET state = v_state,
+           closed_at = coalesce(t.closed_at, v_now),
+           horizon_at = coalesce(v_now + p_horizon_ms * interval '1 millisecond', t.horizon_at),
+           next_try_at = v_now + p_next_try_ms * interval '1 millisecond',
+           claimed_at = NULL,
+           tries = t.tries + CASE a.state WHEN 'SENDING' THEN 0 ELSE 1 END,
+           absent_at = CASE WHEN v_moved THEN NULL ELSE t.absent_at END,
+           processor_id = coalesce(p_processor_id, t.processor_id),
+           authorisation_code = coalesce(p_authorisation_code, t.authorisation_code),
+           approved_minor = coalesce(p_approved_minor, t.approved_minor,
+                                     CASE WHEN p_state = 'APPROVED' THEN t.amount_minor END),
+           reason = coalesce(p_reason, t.reason),
+           raw_code = coalesce(p_raw_code, t.raw_code),
+           raw_message = coalesce(p_raw_message, t.raw_message),
+           request_id = coalesce(p_request_id, t.request_id),
+           avs = coalesce(p_avs, t.avs),
+           csc = coalesce(p_csc, t.csc),
+           batch = coalesce(p_batch, t.batch)
+     WHERE t.ref = p_ref;
+    IF v_moved THEN
+        PERFORM payment.event_append(a.payment, p_ref, a.kind, a.state, v_state, p_actor,
+                                     concat_ws(' ', p_reason, p_raw_code));
+        IF v_state IN ('APPROVED', 'REVERSED') THEN
+            PERFORM books.attempt_done(p_ref);
+        END IF;
+    END IF;
+    RETURN ROW(true, v_state, a.epoch, a.cancel_requested);
+END
+$$;
+
+GRANT EXECUTE ON FUNCTION
+    payment.attempt_begin(text, text, text, text, text, text, text, bigint, text, text),
+    payment.reversal_begin(text, text, text, integer, text),
+    payment.attempt_result(text, text, integer, text, text, text, bigint, text, text, text, text,
+                           text, text, text, bigint, bigint, text)
+    TO kometpay_gatewayd;
