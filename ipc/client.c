@@ -119,7 +119,7 @@ static struct error *deadline_error(void)
 
 static void tell_decided(struct ipc_client *client)
 {
-    for (uint32_t slot = 0; slot < client->call_count && !client->freed; slot++) {
+    for (uint32_t slot = 0; slot < client->call_count; slot++) {
         if (client->calls[slot].e) {
             call_end(client, slot, client->calls[slot].e, (enum message_type)0, NULL);
         }
@@ -358,15 +358,12 @@ void ipc_client_free(struct ipc_client *client)
         return;
     }
     assert(!client->freed);
+    client->freed = true; /* a call made by one of the callbacks below is a bug */
     if (client->connection) {
         drop_connection(client, "the caller is stopping");
     }
-    bool inside = client->inside;
-    client->inside = true;
     tell_decided(client);
-    client->inside = inside;
-    client->freed = true;
-    if (!inside) {
+    if (!client->inside) {
         client_destroy(client);
     }
 }

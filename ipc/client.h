@@ -14,13 +14,18 @@ typedef void ipc_done(void *context, const struct error *e, enum message_type ty
                       const void *answer);
 
 struct ipc_client *ipc_client_new(struct loop *loop, const char *path);
+/* Ends what still runs, calling each `done` ("ipc_lost", "ipc_unreachable"), which must not call
+ * again. Allowed from inside a `done`. */
 void ipc_client_free(struct ipc_client *client);
-/* `message` is borrowed (encoded at once). deadline_boot_ms: when the caller stops waiting (then
- * e is "deadline_passed"). `done` is called exactly once, never from inside ipc_call. */
+/* `message` is borrowed (encoded at once; a bad one ends with its refusal). deadline_boot_ms: when
+ * the caller stops waiting (then e is "deadline_passed": it may still be executed; 0 = never).
+ * An answer that can't be read is "ipc_lost". `done` is called exactly once, never from inside
+ * ipc_call. */
 void ipc_call(struct ipc_client *client, enum message_type type, const void *message,
               int64_t deadline_boot_ms, ipc_done *done, void *context);
 
-/* Blocking use, for the command and tests: one call on its own connection.
+/* Blocking use, for the command and tests: one call on its own connection. Errors as above, and an
+ * answer of type error is returned as the error.
  * *answer is owned by the caller (message_free with *answer_type). */
 struct error *ipc_call_once(const char *path, enum message_type type, const void *message,
                             int64_t timeout_ms, enum message_type *answer_type,

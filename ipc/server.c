@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "ipc/connection.h"
-#include "ipc/listener.h"
+#include "ipc/acceptor.h"
 #include "ipc/message_table.h"
 #include "ipc/text.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#define LISTENERS_MAX 4
+#define ACCEPTORS_MAX 4
 #define SHED_LOG_INTERVAL_MS 1000
 
 struct client_peer { /* one connected peer */
@@ -49,8 +49,8 @@ struct ipc_server {
     struct loop *loop;
     struct ipc_server_options options;
     ipc_handler *handlers[MESSAGE_TYPE_COUNT]; /* by row of the table */
-    struct listener *listeners[LISTENERS_MAX];
-    unsigned listener_count;
+    struct acceptor *acceptors[ACCEPTORS_MAX];
+    unsigned acceptor_count;
     unsigned connections;
     unsigned in_flight;
     bool draining;
@@ -218,11 +218,11 @@ static void on_bad_frame(void *context, const struct frame_header *header, const
     send_error(client, header->correlation, e);
 }
 
-static void resume_listeners(struct ipc_server *server)
+static void resume_acceptors(struct ipc_server *server)
 {
     if (!server->draining && server->connections < server->options.connections_max) {
-        for (unsigned i = 0; i < server->listener_count; i++) {
-            listener_resume(server->listeners[i]);
+        for (unsigned i = 0; i < server->acceptor_count; i++) {
+            acceptor_resume(server->acceptors[i]);
         }
     }
 }
@@ -248,7 +248,7 @@ static void on_broken(void *context, const char *reason)
     struct ipc_server *server = client->server;
     log_client(LOG_PEER_DISCONNECTED, client, reason);
     client_close(client);
-    resume_listeners(server);
+    resume_acceptors(server);
 }
 
 static const struct connection_events CLIENT_EVENTS = {
@@ -322,15 +322,15 @@ struct ipc_server *ipc_server_new(struct loop *loop, const struct ipc_server_opt
 
 void ipc_server_listen(struct ipc_server *server, int listen_fd)
 {
-    assert(server->listener_count < LISTENERS_MAX);
-    server->listeners[server->listener_count++] =
-        listener_new(server->loop, listen_fd, on_accepted, server);
+    assert(server->acceptor_count < ACCEPTORS_MAX);
+    server->acceptors[server->acceptor_count++] =
+        acceptor_new(server->loop, listen_fd, on_accepted, server);
 }
 
 static void stop_listening(struct ipc_server *server)
 {
-    while (server->listener_count > 0) {
-        listener_free(server->listeners[--server->listener_count]);
+    while (server->acceptor_count > 0) {
+        acceptor_free(server->acceptors[--server->acceptor_count]);
     }
 }
 

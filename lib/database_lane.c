@@ -446,7 +446,9 @@ void lane_lose(struct lane *lane, const char *reason)
     bool busy = lane->state == LANE_BUSY;
 
     if (reason != NULL && (lane->failures == 0 || lane->failures % 64 == 32)) {
-        log_event(LOG_DATABASE_LOST, {"KOMETPAY_REASON", reason});
+        char line[160];
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
+        log_event(LOG_DATABASE_LOST, {"KOMETPAY_REASON", line});
     }
     lane_disconnect(lane);
     lane_schedule(lane, lane_pause_ms(lane));

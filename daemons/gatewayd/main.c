@@ -160,7 +160,10 @@ int main(int argc, char **argv)
     g.clearent_url = setting_text(SETTINGS, "KOMETPAY_CLEARENT_URL");
     intervals(&g);
 
-    struct error *e = instance_lock(&g, setting_text(SETTINGS, "KOMETPAY_STATE_DIR"));
+    struct error *e = peers_start();
+    if (!e) {
+        e = instance_lock(&g, setting_text(SETTINGS, "KOMETPAY_STATE_DIR"));
+    }
     if (e) {
         fprintf(stderr, "gatewayd: %s\n", e->sentence);
         error_free(e);

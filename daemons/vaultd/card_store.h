@@ -22,7 +22,8 @@ enum vault_statement {
 extern const struct statement VAULT_STATEMENTS[VAULT_STATEMENT_COUNT];
 
 #define HEX_TEXT_BYTES(n) (2 * (n) + 3)
-/* `n` bytes as PostgreSQL reads them, \x and hex digits; `out` has HEX_TEXT_BYTES(n). Returns it. */
+/* `n` bytes as PostgreSQL reads them, \x and hex digits; `out` has HEX_TEXT_BYTES(n). Returns it.
+ */
 const char *hex_text(const uint8_t *bytes, size_t n, char *out);
 
 /* A sealed card and where it belongs; texts are borrowed during the call. */
@@ -38,7 +39,8 @@ enum put_outcome {
     PUT_AGAIN,
     PUT_CUSTOMER_UNKNOWN,
 };
-/* Idempotent: after DATABASE_UNKNOWN ask again with the same. Read the answer with card_put_read. */
+/* Idempotent: after DATABASE_UNKNOWN ask again with the same. Read the answer with card_put_read.
+ */
 void card_store_put(struct database *db, const struct stored_card *card, int64_t deadline_boot_ms,
                     database_done *done, void *context);
 /* `stored`: the customer's token for this card, or NULL; valid during the callback. */
@@ -56,9 +58,9 @@ void card_store_grant(struct database *db, const char *attempt, const char *card
                       database_done *done, void *context);
 struct grant {
     bool granted;
-    const char *why;     /* when refused: attempt_not_sending ...; valid during the callback */
-    const char *payment; /* may be NULL; valid during the callback */
-    bool has_sealed;     /* a stored card: */
+    const char *why;         /* when refused: attempt_not_sending ...; valid during the callback */
+    const char *payment;     /* may be NULL; valid during the callback */
+    bool has_sealed;         /* a stored card: */
     struct seal_place place; /* texts valid during the callback */
     struct sealed sealed;
 };

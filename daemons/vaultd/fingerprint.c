@@ -1,5 +1,5 @@
-/* HMAC-SHA256 over length-prefixed fields. Must never fall back to a hash without a key: the numbers
- * of a bank are few enough to be tried one by one. */
+/* HMAC-SHA256 over length-prefixed fields. Must never fall back to a hash without a key: the
+ * numbers of a bank are few enough to be tried one by one. */
 #include "daemons/vaultd/fingerprint.h"
 
 #include <assert.h>
@@ -80,8 +80,7 @@ struct error *fingerprint_of_request(const struct secret *key, const struct secr
         good = good && add(context, "typed", strlen("typed")) &&
                add(context, secret_expose(pan), secret_size(pan));
     } else {
-        good = good && add(context, "token", strlen("token")) &&
-               add(context, token, strlen(token));
+        good = good && add(context, "token", strlen("token")) && add(context, token, strlen(token));
     }
     return end(context, good, out);
 }

@@ -22,6 +22,7 @@ struct entry {
 struct holds {
     LIST_HEAD(, entry) buckets[BUCKETS];
     TAILQ_HEAD(age_list, entry) ages; /* all live equally long: the first expires first */
+    struct timer *timer;              /* of the hold that expires next; NULL without a loop */
     size_t count, count_max;
     int64_t life_ms;
 };
@@ -31,17 +32,6 @@ void hold_wipe(struct hold *hold)
     secret_free(hold->pan);
     secret_free(hold->cvv);
     secret_wipe(hold, sizeof *hold);
-}
-
-struct holds *holds_new(size_t count_max, int64_t life_ms)
-{
-    assert(count_max > 0 && life_ms > 0);
-    struct holds *holds = calloc(1, sizeof *holds);
-    assert(holds != NULL);
-    TAILQ_INIT(&holds->ages);
-    holds->count_max = count_max;
-    holds->life_ms = life_ms;
-    return holds;
 }
 
 /* References are random, so any mix of their characters spreads them. */
@@ -73,23 +63,40 @@ void holds_free(struct holds *holds)
         end_entry(holds, TAILQ_FIRST(&holds->ages));
     }
     assert(holds->count == 0);
+    timer_free(holds->timer);
     free(holds);
 }
 
-int64_t holds_sweep(struct holds *holds)
+/* Wipes what has expired and waits for the next. */
+static void sweep(void *context)
 {
+    struct holds *holds = context;
     const int64_t now = clock_boot_ms();
     struct entry *first = TAILQ_FIRST(&holds->ages);
     while (first != NULL && first->expires_boot_ms <= now) {
         end_entry(holds, first);
         first = TAILQ_FIRST(&holds->ages);
     }
-    return first == NULL ? -1 : first->expires_boot_ms - now;
+    if (first != NULL && holds->timer != NULL) {
+        timer_arm(holds->timer, first->expires_boot_ms - now);
+    }
+}
+
+struct holds *holds_new(struct loop *loop, size_t count_max, int64_t life_ms)
+{
+    assert(count_max > 0 && life_ms > 0);
+    struct holds *holds = calloc(1, sizeof *holds);
+    assert(holds != NULL);
+    TAILQ_INIT(&holds->ages);
+    holds->timer = loop == NULL ? NULL : timer_new(loop, sweep, holds);
+    holds->count_max = count_max;
+    holds->life_ms = life_ms;
+    return holds;
 }
 
 struct error *holds_take(struct holds *holds, struct hold *hold, char ref[ID_MAX])
 {
-    (void)holds_sweep(holds);
+    sweep(holds);
     struct entry *entry = NULL;
     if (holds->count < holds->count_max) {
         entry = calloc(1, sizeof *entry);
@@ -105,13 +112,14 @@ struct error *holds_take(struct holds *holds, struct hold *hold, char ref[ID_MAX
     LIST_INSERT_HEAD(&holds->buckets[bucket_of(entry->ref)], entry, in_bucket);
     TAILQ_INSERT_TAIL(&holds->ages, entry, by_age);
     holds->count++;
+    sweep(holds); /* arms the timer when this is the only one */
     memcpy(ref, entry->ref, ID_MAX);
     return NULL;
 }
 
 static struct entry *find(struct holds *holds, const char *ref)
 {
-    (void)holds_sweep(holds); /* a late timer must not lengthen a hold's life */
+    sweep(holds); /* a late timer must not lengthen a hold's life */
     struct entry *entry;
     LIST_FOREACH(entry, &holds->buckets[bucket_of(ref)], in_bucket)
     {
@@ -143,4 +151,10 @@ bool holds_remove(struct holds *holds, const char *ref, struct hold *out)
 size_t holds_count(const struct holds *holds)
 {
     return holds->count;
+}
+
+bool holds_full(struct holds *holds)
+{
+    sweep(holds);
+    return holds->count == holds->count_max;
 }

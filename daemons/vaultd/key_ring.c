@@ -1,5 +1,5 @@
-/* One purpose, one key: HKDF makes the subkeys of the key-encryption key, AES-256-WRAP-PAD wraps data
- * keys. Must never let a key out of locked memory, but wrapped. */
+/* One purpose, one key: HKDF makes the subkeys of the key-encryption key, AES-256-WRAP-PAD wraps
+ * data keys. Must never let a key out of locked memory, but wrapped. */
 #include "daemons/vaultd/key_ring.h"
 
 #include <assert.h>
@@ -65,7 +65,8 @@ static struct error *derive(const struct secret *from, const char *purpose, cons
     return *out == NULL ? key_failed() : NULL;
 }
 
-/* Wraps or unwraps `n` bytes; how many bytes came out, 0 if it failed. `out` has room for n + 16. */
+/* Wraps or unwraps `n` bytes; how many bytes came out, 0 if it failed. `out` has room for n + 16.
+ */
 static size_t wrap_pad(const struct secret *by, int encrypt, const uint8_t *in, size_t n,
                        uint8_t *out)
 {
@@ -107,9 +108,10 @@ struct error *key_unwrap(const struct secret *by, const uint8_t wrapped[KEY_WRAP
     const size_t n = wrap_pad(by, 0, wrapped, KEY_WRAPPED_BYTES, buffer);
     struct error *e = NULL;
     if (n != KEY_BYTES) {
-        e = error_failed("kek_wrong", "A data key of the vault does not unwrap: the credential "
-                                      "%s is not the one it was wrapped with, or the row was "
-                                      "changed.",
+        e = error_failed("kek_wrong",
+                         "A data key of the vault does not unwrap: the credential "
+                         "%s is not the one it was wrapped with, or the row was "
+                         "changed.",
                          KEY_KEK_NAME);
     } else {
         *key = secret_new(buffer, n);
@@ -142,8 +144,9 @@ static struct error *kek_read(const struct secret *hex, struct secret **kek)
     }
     struct error *e = NULL;
     if (!good) {
-        e = error_failed("kek_invalid", "The credential %s must be 32 random bytes as 64 hex "
-                                        "digits.",
+        e = error_failed("kek_invalid",
+                         "The credential %s must be 32 random bytes as 64 hex "
+                         "digits.",
                          KEY_KEK_NAME);
     } else {
         *kek = secret_new(bytes, sizeof bytes);

@@ -1,5 +1,5 @@
-/* The vault's keys in locked memory: subkeys of the key-encryption key that systemd delivers, and the
- * data keys that PostgreSQL keeps wrapped. Knows nothing of the database. */
+/* The vault's keys in locked memory: subkeys of the key-encryption key that systemd delivers, and
+ * the data keys that PostgreSQL keeps wrapped. Knows nothing of the database. */
 #ifndef VAULTD_KEY_RING_H
 #define VAULTD_KEY_RING_H
 

@@ -1,6 +1,6 @@
 /* One round: list the stored keys and load them; make a key if there is none; set seals aside; make
- * the next key when the newest is used up. Must never seal before the setting aside is committed, and
- * never replace a stored key that does not unwrap: that would hide a wrong credential. */
+ * the next key when the newest is used up. Must never seal before the setting aside is committed,
+ * and never replace a stored key that does not unwrap: that would hide a wrong credential. */
 #include "daemons/vaultd/key_store.h"
 
 #include <assert.h>

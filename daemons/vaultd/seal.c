@@ -1,5 +1,5 @@
-/* AES-256-GCM over card records. Must never reuse a context, nor keep one: a live one holds a copy of the
- * key outside the locked heap. */
+/* AES-256-GCM over card records. Must never reuse a context, nor keep one: a live one holds a copy
+ * of the key outside the locked heap. */
 #include "daemons/vaultd/seal.h"
 
 #include <assert.h>

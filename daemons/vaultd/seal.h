@@ -24,7 +24,7 @@ struct seal_place {
 
 struct sealed {
     uint8_t nonce[SEAL_NONCE_BYTES];
-    size_t size;                                            /* of bytes */
+    size_t size;                                          /* of bytes */
     uint8_t bytes[SEAL_PLAIN_MAX_BYTES + SEAL_TAG_BYTES]; /* ciphertext, then tag */
 };
 

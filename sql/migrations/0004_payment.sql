@@ -149,8 +149,8 @@ CREATE INDEX attempt_follow_up ON payment.attempt (payment)
 CREATE UNIQUE INDEX attempt_processor_id ON payment.attempt (processor, account, processor_id)
     WHERE processor_id IS NOT NULL;
 CREATE INDEX attempt_due ON payment.attempt (next_try_at) WHERE next_try_at IS NOT NULL;
-CREATE INDEX attempt_open ON payment.attempt (closed_at)
-    WHERE state IN ('UNKNOWN', 'REVERSING', 'REVIEW');
+CREATE INDEX attempt_open ON payment.attempt (holder)
+    WHERE state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW');
 CREATE INDEX attempt_created ON payment.attempt (created_at);
 CREATE INDEX attempt_closed ON payment.attempt (closed_at) WHERE closed_at IS NOT NULL;
 

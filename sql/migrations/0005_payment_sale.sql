@@ -18,6 +18,11 @@ $$;
 
 CREATE TYPE payment.refusal AS (code text, field text, sentence text);
 
+CREATE FUNCTION payment.refusal_of(p_code text, p_field text, p_sentence text)
+RETURNS payment.refusal
+LANGUAGE sql IMMUTABLE
+RETURN ROW(p_code, p_field, p_sentence)::payment.refusal;
+
 CREATE TYPE payment.sale_begun AS (
     outcome text, -- MINE EXISTS CONFLICT REFUSED
     code text,
@@ -29,14 +34,18 @@ CREATE TYPE payment.sale_begun AS (
     payment text
 );
 
--- Why this split can't be paid, or NULL. Locks the invoices. `p_customer` is '' for none; then the
+CREATE TYPE payment.split_check AS (customer text, code text, field text, sentence text);
+
+-- Why this split can't be paid (code NULL: it can). Locks the invoices. `p_customer` is '' for none; then the
 -- customer of the first invoice is taken and given back.
 CREATE FUNCTION payment.split_refusal(p_payment text, p_invoices jsonb, p_amount_minor bigint,
-                                      p_currency text, INOUT p_customer text,
-                                      OUT refusal payment.refusal)
+                                      p_currency text, p_customer text)
+RETURNS payment.split_check
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    v_customer text := p_customer;
+    v_refusal payment.refusal;
     v_sum bigint;
     v_repeated text;
     v_part record;
@@ -46,13 +55,12 @@ BEGIN
       FROM (SELECT x.invoice, x.amount_minor, count(*) OVER (PARTITION BY x.invoice) AS copies
               FROM jsonb_to_recordset(p_invoices) AS x (invoice text, amount_minor bigint)) AS e;
     IF v_repeated IS NOT NULL THEN
-        refusal := ROW('invoice_repeated', 'invoices',
-                       format('Invoice %s is named twice.', v_repeated));
-        RETURN;
+        RETURN ROW('', 'invoice_repeated', 'invoices',
+                   format('Invoice %s is named twice.', v_repeated))::payment.split_check;
     ELSIF v_sum IS DISTINCT FROM p_amount_minor THEN
-        refusal := ROW('split_mismatch', 'invoices',
-                       'The amounts of the invoices do not add up to the payment.');
-        RETURN;
+        RETURN ROW('', 'split_mismatch', 'invoices',
+                   'The amounts of the invoices do not add up to the payment.')
+               ::payment.split_check;
     END IF;
     PERFORM 1 FROM books.invoice i
       WHERE i.invoice IN (SELECT x.value ->> 'invoice' FROM jsonb_array_elements(p_invoices) AS x)
@@ -72,31 +80,33 @@ BEGIN
           LEFT JOIN books.invoice i ON i.invoice = x.part ->> 'invoice'
          ORDER BY x.position
     LOOP
-        p_customer := coalesce(nullif(p_customer, ''), v_part.customer, '');
-        refusal := CASE
+        v_customer := coalesce(nullif(v_customer, ''), v_part.customer, '');
+        v_refusal := CASE
             WHEN NOT v_part.known THEN
-                ROW('invoice_unknown', format('invoices[%s].invoice', v_part.place),
-                    format('Invoice %s is not known.', v_part.invoice))::payment.refusal
-            WHEN v_part.customer <> p_customer THEN
-                ROW('invoice_of_other_customer', format('invoices[%s].invoice', v_part.place),
+                payment.refusal_of('invoice_unknown', format('invoices[%s].invoice', v_part.place),
+                    format('Invoice %s is not known.', v_part.invoice))
+            WHEN v_part.customer <> v_customer THEN
+                payment.refusal_of('invoice_of_other_customer', format('invoices[%s].invoice', v_part.place),
                     format('Invoice %s belongs to another customer.', v_part.invoice))
             WHEN v_part.currency <> p_currency THEN
-                ROW('currency_mismatch', format('invoices[%s].invoice', v_part.place),
+                payment.refusal_of('currency_mismatch', format('invoices[%s].invoice', v_part.place),
                     format('Invoice %s is in %s.', v_part.invoice, v_part.currency))
             WHEN v_part.in_progress THEN
-                ROW('invoice_payment_in_progress', format('invoices[%s].invoice', v_part.place),
+                payment.refusal_of('invoice_payment_in_progress', format('invoices[%s].invoice', v_part.place),
                     format('Another payment of invoice %s is not finished yet.', v_part.invoice))
             WHEN v_part.open_minor = 0 THEN
-                ROW('invoice_closed', format('invoices[%s].invoice', v_part.place),
+                payment.refusal_of('invoice_closed', format('invoices[%s].invoice', v_part.place),
                     format('Invoice %s is paid already.', v_part.invoice))
             WHEN v_part.amount_minor > v_part.open_minor THEN
-                ROW('amount_above_open', format('invoices[%s].amount_minor', v_part.place),
+                payment.refusal_of('amount_above_open', format('invoices[%s].amount_minor', v_part.place),
                     format('Less than that is open on invoice %s.', v_part.invoice))
         END;
-        IF refusal IS NOT NULL THEN
-            RETURN;
+        IF v_refusal.code IS NOT NULL THEN
+            RETURN ROW(v_customer, v_refusal.code, v_refusal.field, v_refusal.sentence)
+                   ::payment.split_check;
         END IF;
     END LOOP;
+    RETURN ROW(v_customer, NULL, NULL, NULL)::payment.split_check;
 END
 $$;
 
@@ -116,6 +126,7 @@ DECLARE
     v_split boolean := jsonb_array_length(coalesce(p_invoices, '[]')) > 0;
     v_place books.location;
     v_refusal payment.refusal;
+    v_check payment.split_check;
     v_found payment.attempt;
     v_hash bytea;
 BEGIN
@@ -134,38 +145,40 @@ BEGIN
             WHEN v_found.ref = p_ref AND v_found.holder = p_holder AND v_found.epoch = 1
                  AND v_found.state = 'SENDING' AND v_lives THEN 'MINE'
             ELSE 'EXISTS'
-        END, NULL, NULL, NULL, v_found.processor, v_found.account, v_found.ref, v_found.payment);
+        END, NULL, NULL, NULL, v_found.processor, v_found.account, v_found.ref, v_found.payment)
+        ::payment.sale_begun;
     END IF;
 
     IF NOT v_lives THEN
-        v_refusal := ROW('instance_ended', '', 'This gateway instance was replaced by another.');
+        v_refusal := payment.refusal_of('instance_ended', '', 'This gateway instance was replaced by another.');
     ELSIF v_place.code IS NULL THEN
-        v_refusal := ROW('location_unknown', 'location',
+        v_refusal := payment.refusal_of('location_unknown', 'location',
                          format('Location %s is not known.', p_location));
     ELSIF NOT v_place.enabled THEN
-        v_refusal := ROW('location_disabled', 'location',
+        v_refusal := payment.refusal_of('location_disabled', 'location',
                          format('Location %s takes no payments.', p_location));
     ELSIF v_place.currency <> p_currency THEN
-        v_refusal := ROW('currency_mismatch', 'currency',
+        v_refusal := payment.refusal_of('currency_mismatch', 'currency',
                          format('Location %s takes %s.', p_location, v_place.currency));
     ELSE
         IF v_customer <> '' THEN
             PERFORM 1 FROM books.customer c WHERE c.customer = v_customer;
             IF NOT FOUND THEN
-                v_refusal := ROW('customer_unknown', 'customer',
+                v_refusal := payment.refusal_of('customer_unknown', 'customer',
                                  format('Customer %s is not known.', v_customer));
             END IF;
         END IF;
-        IF v_split AND v_refusal IS NULL THEN
-            SELECT s.p_customer, s.refusal INTO v_customer, v_refusal
-              FROM payment.split_refusal(p_payment, p_invoices, p_amount_minor, p_currency,
-                                         v_customer) AS s;
+        IF v_split AND v_refusal.code IS NULL THEN
+            v_check := payment.split_refusal(p_payment, p_invoices, p_amount_minor, p_currency,
+                                             v_customer);
+            v_customer := v_check.customer;
+            v_refusal := payment.refusal_of(v_check.code, v_check.field, v_check.sentence);
         END IF;
     END IF;
-    IF v_refusal IS NOT NULL THEN
+    IF v_refusal.code IS NOT NULL THEN
         DELETE FROM payment.attempt a WHERE a.ref = p_ref;
         RETURN ROW('REFUSED', v_refusal.code, v_refusal.field, v_refusal.sentence, NULL, NULL,
-                   p_ref, p_payment);
+                   p_ref, p_payment)::payment.sale_begun;
     END IF;
 
     v_hash := sha256(convert_to(p_payment, 'UTF8'));
@@ -187,7 +200,8 @@ BEGIN
         SELECT p_payment, x.part ->> 'invoice', (x.part ->> 'amount_minor')::bigint, x.position
           FROM jsonb_array_elements(p_invoices) WITH ORDINALITY AS x (part, position);
     END IF;
-    RETURN ROW('MINE', NULL, NULL, NULL, v_place.processor, v_place.account, p_ref, p_payment);
+    RETURN ROW('MINE', NULL, NULL, NULL, v_place.processor, v_place.account, p_ref, p_payment)
+           ::payment.sale_begun;
 END
 $$;
 

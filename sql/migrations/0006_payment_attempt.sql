@@ -27,14 +27,24 @@ CREATE TYPE payment.attempt_recorded AS (
     cancel_requested boolean
 );
 
--- What a follow-up may do: its amount and the transaction it follows, or why not.
+CREATE TYPE payment.plan AS (
+    amount_minor bigint,
+    follows text,
+    code text,
+    field text,
+    sentence text
+);
+
+-- What a follow-up may do: its amount and the transaction it follows, or why not (code NULL: it may).
 -- The caller holds the root attempt `p_root` locked.
-CREATE FUNCTION payment.follow_up_plan(p_root payment.attempt, p_kind text, p_amount_minor bigint,
-                                       OUT amount_minor bigint, OUT follows text,
-                                       OUT refusal payment.refusal)
+CREATE FUNCTION payment.follow_up_plan(p_root payment.attempt, p_kind text, p_amount_minor bigint)
+RETURNS payment.plan
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    v_amount bigint;
+    v_follows text;
+    v_refusal payment.refusal;
     v_busy boolean;
     v_voided boolean;
     v_refunded bigint;
@@ -55,43 +65,51 @@ BEGIN
     IF p_root.kind = 'SALE' THEN
         v_captured := p_root.approved_minor;
     END IF;
-    follows := coalesce(v_capture_id, p_root.processor_id);
+    v_follows := coalesce(v_capture_id, p_root.processor_id);
     v_most := CASE p_kind WHEN 'REFUND' THEN v_captured - v_refunded
                           WHEN 'CAPTURE' THEN p_root.approved_minor
                           ELSE coalesce(v_captured, p_root.approved_minor) END;
-    amount_minor := CASE WHEN p_kind = 'VOID' OR p_amount_minor = 0 THEN v_most
-                         ELSE p_amount_minor END;
-    refusal := CASE
+    v_amount := CASE WHEN p_kind = 'VOID' OR p_amount_minor = 0 THEN v_most
+                     ELSE p_amount_minor END;
+    v_refusal := CASE
         WHEN p_root.state <> 'APPROVED' THEN
-            ROW('payment_not_approved', 'payment', 'This payment was not approved.')
-                ::payment.refusal
+            payment.refusal_of('payment_not_approved', 'payment', 'This payment was not approved.')
         WHEN p_kind = 'CAPTURE' AND p_root.kind <> 'AUTH' THEN
-            ROW('not_an_authorisation', 'payment',
+            payment.refusal_of('not_an_authorisation', 'payment',
                 'This payment is a sale; there is nothing to capture.')
         WHEN v_voided THEN
-            ROW('already_voided', 'payment', 'This payment was voided already.')
+            payment.refusal_of('already_voided', 'payment', 'This payment was voided already.')
         WHEN v_busy THEN
-            ROW('in_progress', 'payment', 'Another request about this payment is not finished yet.')
+            payment.refusal_of('in_progress', 'payment',
+                'Another request about this payment is not finished yet.')
         WHEN p_kind = 'CAPTURE' AND v_captured IS NOT NULL THEN
-            ROW('already_captured', 'payment', 'This payment was captured already.')
-        WHEN p_kind = 'CAPTURE' AND amount_minor > v_most THEN
-            ROW('amount_above_authorised', 'amount_minor', 'Less than that was authorised.')
+            payment.refusal_of('already_captured', 'payment', 'This payment was captured already.')
+        WHEN p_kind = 'CAPTURE' AND v_amount > v_most THEN
+            payment.refusal_of('amount_above_authorised', 'amount_minor',
+                'Less than that was authorised.')
         WHEN p_kind = 'VOID' AND v_refunded > 0 THEN
-            ROW('already_refunded', 'payment',
+            payment.refusal_of('already_refunded', 'payment',
                 'A refund has already been issued for this payment.')
         WHEN p_kind = 'REFUND' AND v_captured IS NULL THEN
-            ROW('not_captured', 'payment',
+            payment.refusal_of('not_captured', 'payment',
                 'This authorisation was not captured; void it instead.')
         -- 0 asks for the whole payment back: not possible once any of it went back
         WHEN p_kind = 'REFUND' AND v_refunded > 0 AND (p_amount_minor = 0 OR v_most <= 0) THEN
-            ROW('already_refunded', 'payment',
+            payment.refusal_of('already_refunded', 'payment',
                 'A refund has already been issued for this payment.')
-        WHEN p_kind = 'REFUND' AND amount_minor > v_most THEN
-            ROW('amount_above_refundable', 'amount_minor',
+        WHEN p_kind = 'REFUND' AND v_amount > v_most THEN
+            payment.refusal_of('amount_above_refundable', 'amount_minor',
                 'Less than that is left of this payment to refund.')
     END;
+    RETURN ROW(v_amount, v_follows, v_refusal.code, v_refusal.field, v_refusal.sentence)
+           ::payment.plan;
 END
 $$;
+
+CREATE FUNCTION payment.plan_refused(p_code text, p_field text, p_sentence text)
+RETURNS payment.plan
+LANGUAGE sql IMMUTABLE
+RETURN ROW(NULL::bigint, NULL::text, p_code, p_field, p_sentence)::payment.plan;
 
 -- Inserts a follow-up under its key, or finds what the key stands for. NULL when inserted.
 CREATE FUNCTION payment.follow_up_insert(
@@ -121,7 +139,8 @@ BEGIN
              AND v_found.state = 'SENDING' AND p_lives THEN 'MINE'
         ELSE 'EXISTS'
     END, NULL, NULL, NULL, v_found.processor, v_found.account, v_found.ref, v_found.payment,
-    v_found.amount_minor, v_found.currency, v_found.follows, v_last_four, v_found.kind);
+    v_found.amount_minor, v_found.currency, v_found.follows, v_last_four, v_found.kind)
+    ::payment.attempt_begun;
 END
 $$;
 
@@ -135,49 +154,49 @@ AS $$
 DECLARE
     v_lives boolean := payment.holder_lives(p_holder);
     v_root payment.attempt;
-    v_amount bigint;
-    v_follows text;
-    v_refusal payment.refusal;
+    v_plan payment.plan;
     v_begun payment.attempt_begun;
     v_last_four text;
 BEGIN
     SELECT a.* INTO v_root FROM payment.attempt a
       WHERE a.payment = p_payment AND a.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        v_refusal := ROW('payment_unknown', 'payment', 'This payment is not known.');
+        v_plan := payment.plan_refused('payment_unknown', 'payment', 'This payment is not known.');
     ELSIF NOT v_lives THEN
-        v_refusal := ROW('instance_ended', '', 'This gateway instance was replaced by another.');
+        v_plan := payment.plan_refused('instance_ended', '',
+                                       'This gateway instance was replaced by another.');
     ELSIF p_parent IS NOT NULL THEN
-        v_amount := coalesce(v_root.approved_minor, v_root.amount_minor);
-        v_follows := v_root.processor_id;
+        v_plan.amount_minor := coalesce(v_root.approved_minor, v_root.amount_minor);
+        v_plan.follows := v_root.processor_id;
         IF v_root.ref <> p_parent OR v_root.state <> 'REVERSING' THEN
-            v_refusal := ROW('not_reversing', 'payment', 'This payment is not being reversed.');
+            v_plan := payment.plan_refused('not_reversing', 'payment',
+                                           'This payment is not being reversed.');
         END IF;
     ELSE
-        SELECT f.amount_minor, f.follows, f.refusal INTO v_amount, v_follows, v_refusal
-          FROM payment.follow_up_plan(v_root, p_kind, coalesce(p_amount_minor, 0)) AS f;
+        v_plan := payment.follow_up_plan(v_root, p_kind, coalesce(p_amount_minor, 0));
     END IF;
     v_begun := payment.follow_up_insert(v_root, p_payment, p_ref, p_holder, p_scope, p_key,
-                                        p_fingerprint, p_kind, v_amount, v_follows, p_parent,
-                                        v_lives);
-    IF v_begun IS DISTINCT FROM NULL THEN
+                                        p_fingerprint, p_kind, v_plan.amount_minor, v_plan.follows,
+                                        p_parent, v_lives);
+    IF v_begun.outcome IS NOT NULL THEN
         RETURN v_begun;
     END IF;
-    IF v_refusal IS NOT NULL THEN
+    IF v_plan.code IS NOT NULL THEN
         DELETE FROM payment.attempt a WHERE a.ref = p_ref;
-        RETURN ROW('REFUSED', v_refusal.code, v_refusal.field, v_refusal.sentence, NULL, NULL,
-                   p_ref, p_payment, NULL, NULL, NULL, NULL, p_kind);
+        RETURN ROW('REFUSED', v_plan.code, v_plan.field, v_plan.sentence, NULL, NULL, p_ref,
+                   p_payment, NULL, NULL, NULL, NULL, p_kind)::payment.attempt_begun;
     END IF;
     PERFORM payment.event_append(p_payment, p_ref, p_kind, '', 'SENDING',
-                                 concat_ws(' ', p_scope, nullif(p_pos, '')),
+                                 p_scope,
                                  CASE WHEN p_parent IS NOT NULL THEN 'reversal' ELSE '' END);
     IF p_parent IS NULL AND p_kind IN ('VOID', 'REFUND') THEN
         PERFORM audit.append(p_scope, 'payment.' || lower(p_kind), p_payment,
-                             jsonb_build_object('attempt', p_ref, 'amount_minor', v_amount));
+                             jsonb_build_object('attempt', p_ref, 'amount_minor', v_plan.amount_minor));
     END IF;
     SELECT p.last_four INTO v_last_four FROM payment.payment p WHERE p.id = p_payment;
-    RETURN ROW('MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, p_payment, v_amount,
-               v_root.currency, v_follows, v_last_four, p_kind);
+    RETURN ROW('MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, p_payment,
+               v_plan.amount_minor, v_root.currency, v_plan.follows, v_last_four, p_kind)
+           ::payment.attempt_begun;
 END
 $$;
 
@@ -207,7 +226,7 @@ BEGIN
       WHERE a.ref = p_parent AND a.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN ROW('REFUSED', 'payment_unknown', 'payment', 'This payment is not known.', NULL, NULL,
-                   p_ref, NULL, NULL, NULL, NULL, NULL, NULL);
+                   p_ref, NULL, NULL, NULL, NULL, NULL, NULL)::payment.attempt_begun;
     END IF;
     v_follows := coalesce(p_processor_id, v_root.processor_id);
     SELECT count(*), count(*) FILTER (WHERE f.ref = p_ref),
@@ -222,24 +241,25 @@ BEGIN
     v_kind := CASE WHEN v_root.kind = 'SALE' AND v_declined = 'VOID' THEN 'REFUND' ELSE 'VOID' END;
     v_refusal := CASE
         WHEN NOT v_lives OR v_root.holder <> p_holder OR v_root.epoch <> p_parent_epoch THEN
-            ROW('fenced', '', 'Another resolver has taken this payment over.')::payment.refusal
+            payment.refusal_of('fenced', '', 'Another resolver has taken this payment over.')
         WHEN v_root.state <> 'REVERSING' THEN
-            ROW('not_reversing', 'payment', 'This payment is not being reversed.')
+            payment.refusal_of('not_reversing', 'payment', 'This payment is not being reversed.')
         WHEN v_follows IS NULL THEN
-            ROW('processor_id_unknown', '', 'There is no transaction to take back yet.')
+            payment.refusal_of('processor_id_unknown', '', 'There is no transaction to take back yet.')
     END;
-    IF v_mine = 0 AND (v_refusal IS NOT NULL OR v_open > 0 OR v_done > 0) THEN
-        RETURN ROW(CASE WHEN v_refusal IS NOT NULL THEN 'REFUSED' WHEN v_open > 0 THEN 'WAIT'
+    IF v_mine = 0 AND (v_refusal.code IS NOT NULL OR v_open > 0 OR v_done > 0) THEN
+        RETURN ROW(CASE WHEN v_refusal.code IS NOT NULL THEN 'REFUSED' WHEN v_open > 0 THEN 'WAIT'
                         ELSE 'DONE' END,
                    v_refusal.code, v_refusal.field, v_refusal.sentence, v_root.processor,
-                   v_root.account, p_ref, v_root.payment, NULL, NULL, v_follows, NULL, v_kind);
+                   v_root.account, p_ref, v_root.payment, NULL, NULL, v_follows, NULL, v_kind)
+               ::payment.attempt_begun;
     END IF;
     IF v_mine > 0 THEN
         -- asked again after a lost commit
-        SELECT ROW(CASE WHEN a.state = 'SENDING' AND a.holder = p_holder AND a.epoch = 1 AND v_lives
-                        THEN 'MINE' ELSE 'EXISTS' END,
-                   NULL, NULL, NULL, a.processor, a.account, a.ref, a.payment, a.amount_minor,
-                   a.currency, a.follows, p.last_four, a.kind)::payment.attempt_begun
+        SELECT CASE WHEN a.state = 'SENDING' AND a.holder = p_holder AND a.epoch = 1 AND v_lives
+                    THEN 'MINE' ELSE 'EXISTS' END,
+               NULL, NULL, NULL, a.processor, a.account, a.ref, a.payment, a.amount_minor,
+               a.currency, a.follows, p.last_four, a.kind
           INTO v_begun
           FROM payment.attempt a JOIN payment.payment p ON p.id = a.payment
          WHERE a.ref = p_ref;
@@ -249,14 +269,14 @@ BEGIN
                                         p_parent || ':' || v_count + 1, '', v_kind,
                                         coalesce(v_root.approved_minor, v_root.amount_minor),
                                         v_follows, p_parent, v_lives);
-    IF v_begun IS DISTINCT FROM NULL THEN
+    IF v_begun.outcome IS NOT NULL THEN
         RAISE EXCEPTION 'reversal % of % exists', v_count + 1, p_parent USING ERRCODE = 'KP002';
     END IF;
     PERFORM payment.event_append(v_root.payment, p_ref, v_kind, '', 'SENDING', 'resolver',
                                  'reversal');
-    SELECT ROW('MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, v_root.payment,
-               coalesce(v_root.approved_minor, v_root.amount_minor), v_root.currency, v_follows,
-               p.last_four, v_kind)::payment.attempt_begun
+    SELECT 'MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, v_root.payment,
+           coalesce(v_root.approved_minor, v_root.amount_minor), v_root.currency, v_follows,
+           p.last_four, v_kind
       INTO v_begun FROM payment.payment p WHERE p.id = v_root.payment;
     RETURN v_begun;
 END
@@ -287,7 +307,7 @@ BEGIN
             AND t.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
         SELECT t.* INTO a FROM payment.attempt t WHERE t.ref = p_ref FOR NO KEY UPDATE;
         IF NOT FOUND THEN
-            RETURN ROW(false, '', 0, false);
+            RETURN ROW(false, '', 0, false)::payment.attempt_recorded;
         END IF;
     END IF;
     IF p_state = 'APPROVED' AND v_root AND a.cancel_requested THEN
@@ -297,18 +317,20 @@ BEGIN
     IF NOT v_moved AND a.state IN ('APPROVED', 'DECLINED', 'NOT_SENT', 'REVERSED') THEN
         -- recorded before, and the commit's answer was lost
         RETURN ROW(a.processor_id IS NOT DISTINCT FROM coalesce(p_processor_id, a.processor_id),
-                   a.state, a.epoch, a.cancel_requested);
+                   a.state, a.epoch, a.cancel_requested)::payment.attempt_recorded;
     END IF;
     IF a.holder <> p_holder OR a.epoch <> p_epoch
        OR a.state IN ('APPROVED', 'DECLINED', 'NOT_SENT', 'REVERSED') THEN
-        RETURN ROW(false, a.state, a.epoch, a.cancel_requested);
+        RETURN ROW(false, a.state, a.epoch, a.cancel_requested)::payment.attempt_recorded;
     END IF;
 
     UPDATE payment.attempt t
        SET state = v_state,
            closed_at = coalesce(t.closed_at, v_now),
            horizon_at = coalesce(v_now + p_horizon_ms * interval '1 millisecond', t.horizon_at),
-           next_try_at = v_now + p_next_try_ms * interval '1 millisecond',
+           -- a cancelled approval is due at once, whatever the caller expected of it
+           next_try_at = CASE WHEN v_state = 'REVERSING' AND p_next_try_ms IS NULL THEN v_now
+                              ELSE v_now + p_next_try_ms * interval '1 millisecond' END,
            claimed_at = NULL,
            tries = t.tries + CASE a.state WHEN 'SENDING' THEN 0 ELSE 1 END,
            absent_at = CASE WHEN v_moved THEN NULL ELSE t.absent_at END,
@@ -331,7 +353,7 @@ BEGIN
             PERFORM books.attempt_done(p_ref);
         END IF;
     END IF;
-    RETURN ROW(true, v_state, a.epoch, a.cancel_requested);
+    RETURN ROW(true, v_state, a.epoch, a.cancel_requested)::payment.attempt_recorded;
 END
 $$;
 

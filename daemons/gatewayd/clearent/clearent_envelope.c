@@ -137,6 +137,10 @@ static bool find_rows(const json_t *payload, const char *plural, const char *sin
     if (!is_nothing(many) && !is_nothing(one)) {
         return false;
     }
+    if (many == NULL && one == NULL) {
+        /* Empty fields are left out, but a list in a place unknown to us looks the same. */
+        return rows->total == 0;
+    }
     if (json_is_object(many)) {
         /* Empty fields are left out: an empty object is an empty list. */
         return (json_object_size(many) == 0 || json_object_get(many, singular) != NULL) &&
@@ -151,7 +155,6 @@ static bool payload_is(const json_t *payload, const char *plural, const char *si
     return type != NULL && (strcasecmp(type, plural) == 0 || strcasecmp(type, singular) == 0);
 }
 
-/* The page block may contradict the rows; then nothing is sure. */
 static bool read_page(const struct clearent_envelope *envelope, struct clearent_rows *rows)
 {
     json_t *page = json_object_get(envelope->root, "page");
@@ -165,21 +168,28 @@ static bool read_page(const struct clearent_envelope *envelope, struct clearent_
         return false;
     }
     rows->last_known = read_bool(json_object_get(page, "last"), &rows->last);
-    int64_t total = read_count(json_object_get(page, "total-elements"));
-    if (!rows->last_known && total >= 0 && (size_t)total == rows->count) {
+    rows->total = read_count(json_object_get(page, "total-elements"));
+    rows->elements = read_count(json_object_get(page, "number-of-elements"));
+    return true;
+}
+
+/* The page block must agree with the rows; without the word 'last' the total may still prove it. */
+static bool page_agrees(struct clearent_rows *rows)
+{
+    int64_t count = (int64_t)rows->count;
+    if (!rows->last_known && rows->total == count) {
         rows->last = true;
         rows->last_known = true;
     }
-    int64_t number = read_count(json_object_get(page, "number"));
-    bool first = number <= 0;
-    return !(rows->count == 0 && first && total > 0) && !(total >= 0 && (int64_t)rows->count > total);
+    return (rows->total < 0 || count <= rows->total) &&
+           (rows->elements < 0 || count == rows->elements);
 }
 
 enum clearent_list clearent_rows_open(const struct http_result *result, const char *plural,
                                       const char *singular, struct clearent_envelope *envelope,
                                       struct clearent_rows *rows)
 {
-    *rows = (struct clearent_rows){0};
+    *rows = (struct clearent_rows){.total = -1, .elements = -1};
     *envelope = (struct clearent_envelope){0};
     enum outcome outcome;
     bool alarm;
@@ -198,8 +208,8 @@ enum clearent_list clearent_rows_open(const struct http_result *result, const ch
                    : CLEARENT_LIST_UNCLEAR;
     }
     if (result->status != 200 || envelope->payload == NULL || envelope->error != NULL ||
-        !payload_is(envelope->payload, plural, singular) ||
-        !find_rows(envelope->payload, plural, singular, rows) || !read_page(envelope, rows)) {
+        !payload_is(envelope->payload, plural, singular) || !read_page(envelope, rows) ||
+        !find_rows(envelope->payload, plural, singular, rows) || !page_agrees(rows)) {
         return CLEARENT_LIST_UNCLEAR;
     }
     return CLEARENT_LIST_ROWS;

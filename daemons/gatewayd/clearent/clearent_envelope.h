@@ -33,8 +33,10 @@ struct clearent_rows {
     json_t *array;  /* borrowed from the envelope, or NULL */
     json_t *single; /* one row that was not in an array, or NULL */
     size_t count;
-    bool last;       /* no further page */
-    bool last_known; /* the answer said so, one way or the other */
+    bool last;        /* no further page */
+    bool last_known;  /* the answer said so, one way or the other */
+    int64_t total;    /* over all pages, -1 if not said */
+    int64_t elements; /* on this page, -1 if not said */
 };
 
 /* The rows under payload.<plural>.<singular>[] and its variants. */
@@ -59,12 +61,33 @@ bool clearent_last_four(const json_t *object, char out[5]);
 void clearent_redact(const char *text, char *out, size_t size);
 /* Redacted member. */
 void clearent_message(const json_t *object, const char *name, char *out, size_t size);
-/* True if the text is a word of `type`: "SALE", "Sale", for AUTH also "AUTHORIZATION". */
-enum item_kind clearent_kind(const char *type);
-enum item_kind clearent_kind_of(enum connector_operation operation);
-/* True if `ref` is what a row's invoice or order-id say; *other is set if one of them differs,
- * *any if at least one is there. */
-bool clearent_ref_is(const json_t *row, const char *ref, bool *any, bool *other);
+/* What a row's type says, in any case; a row without one is ITEM_OTHER. */
+enum item_kind clearent_kind(const json_t *row);
+/* True if the row's type is what our own request of that operation makes. */
+bool clearent_is_ours(const json_t *row, enum connector_operation operation);
+/* The row's own words about what became of it later. */
+bool clearent_is_voided(const json_t *row);
+bool clearent_is_settled(const json_t *row);
+bool clearent_result_is(const json_t *row, const char *word);
+
+enum clearent_ref {
+    CLEARENT_REF_OURS, /* invoice, order-id or both are our ref, none is another */
+    CLEARENT_REF_NONE, /* the row has neither */
+    CLEARENT_REF_HALF, /* one is ours, the other is not */
+    CLEARENT_REF_OTHER,
+};
+enum clearent_ref clearent_ref_of(const json_t *row, const char *ref);
+
+enum clearent_echo {
+    CLEARENT_ECHO_OURS,
+    CLEARENT_ECHO_LESS, /* ours, a sale or authorisation for less than asked */
+    CLEARENT_ECHO_OTHER,
+};
+/* Does the row repeat type, amount and last four of our request? With `complete` a sale must show
+ * all of them and what follows one at least its type, and the amount unless it is a void; without,
+ * only what is shown counts. */
+enum clearent_echo clearent_echo_of(const json_t *row, const struct money_request *request,
+                                    bool complete);
 /* Fills what an outcome keeps of a transaction row (not outcome, partial, alarm, request_id).
  * False if the row has no usable id. `last_four` guards against a card number in its place. */
 bool clearent_transaction_read(const json_t *row, const char *currency, const char *last_four,

@@ -5,7 +5,6 @@
 #include <strings.h>
 
 #include "daemons/gatewayd/clearent/clearent_envelope.h"
-#include "lib/id.h"
 #include "lib/money.h"
 
 #define CARD_DIGITS_MIN 12
@@ -147,45 +146,133 @@ void clearent_message(const json_t *object, const char *name, char *out, size_t 
 static const struct kind_row {
     const char *type;
     enum item_kind kind;
+    bool ours; /* what one of our own requests makes */
 } kinds[] = {
-    {"SALE", ITEM_SALE},       {"AUTH", ITEM_AUTH},     {"AUTHORIZATION", ITEM_AUTH},
-    {"CAPTURE", ITEM_CAPTURE}, {"VOID", ITEM_VOID},     {"REFUND", ITEM_REFUND},
-    {"FORCED SALE", ITEM_SALE}, {"UNMATCHED REFUND", ITEM_REFUND},
+    {"SALE", ITEM_SALE, true},          {"AUTH", ITEM_AUTH, true},
+    {"AUTHORIZATION", ITEM_AUTH, true}, {"CAPTURE", ITEM_CAPTURE, true},
+    {"VOID", ITEM_VOID, true},          {"REFUND", ITEM_REFUND, true},
+    {"FORCED SALE", ITEM_SALE, false},  {"UNMATCHED REFUND", ITEM_REFUND, false},
 };
 
-enum item_kind clearent_kind(const char *type)
+static const struct kind_row *kind_row_of(const json_t *row)
 {
+    const char *type = json_string_value(json_object_get(row, "type"));
     for (size_t i = 0; type != NULL && i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcasecmp(kinds[i].type, type) == 0) {
-            return kinds[i].kind;
+            return &kinds[i];
         }
     }
-    return ITEM_OTHER;
+    return NULL;
 }
 
-enum item_kind clearent_kind_of(enum connector_operation operation)
+enum item_kind clearent_kind(const json_t *row)
 {
-    static const enum item_kind of[] = {
-        [OPERATION_SALE] = ITEM_SALE, [OPERATION_AUTH] = ITEM_AUTH,
+    const struct kind_row *kind = kind_row_of(row);
+    return kind != NULL ? kind->kind : ITEM_OTHER;
+}
+
+bool clearent_is_ours(const json_t *row, enum connector_operation operation)
+{
+    static const enum item_kind made_by[] = {
+        [OPERATION_SALE] = ITEM_SALE,       [OPERATION_AUTH] = ITEM_AUTH,
         [OPERATION_CAPTURE] = ITEM_CAPTURE, [OPERATION_VOID] = ITEM_VOID,
         [OPERATION_REFUND] = ITEM_REFUND,
     };
-    return of[operation];
+    const struct kind_row *kind = kind_row_of(row);
+    return kind != NULL && kind->ours && kind->kind == made_by[operation];
 }
 
-bool clearent_ref_is(const json_t *row, const char *ref, bool *any, bool *other)
+static bool word_in(const json_t *row, const char *name, const char *const *words)
+{
+    const char *text = json_string_value(json_object_get(row, name));
+    for (size_t i = 0; text != NULL && words[i] != NULL; i++) {
+        if (strcasecmp(text, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool clearent_result_is(const json_t *row, const char *word)
+{
+    return word_in(row, "result", (const char *const[]){word, NULL});
+}
+
+bool clearent_is_voided(const json_t *row)
+{
+    return word_in(row, "status", (const char *const[]){"VOIDED", "VOID", "REVERSED", NULL});
+}
+
+bool clearent_is_settled(const json_t *row)
+{
+    if (word_in(row, "status", (const char *const[]){"SETTLED", NULL})) {
+        return true;
+    }
+    /* true, "true" or the time it was settled. */
+    const json_t *settled = json_object_get(row, "settled");
+    return json_is_true(settled) ||
+           (json_string_length(settled) > 0 &&
+            !word_in(row, "settled", (const char *const[]){"false", "no", NULL}));
+}
+
+enum clearent_ref clearent_ref_of(const json_t *row, const char *ref)
 {
     static const char *const places[] = {"invoice", "order-id"};
-    *any = false;
-    *other = false;
+    bool ours = false;
+    bool other = false;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (clearent_has(row, places[i])) {
             const char *text = json_string_value(json_object_get(row, places[i]));
-            *any = true;
-            *other = *other || text == NULL || strcmp(text, ref) != 0;
+            bool same = text != NULL && strcmp(text, ref) == 0;
+            ours = ours || same;
+            other = other || !same;
         }
     }
-    return *any && !*other;
+    if (ours) {
+        return other ? CLEARENT_REF_HALF : CLEARENT_REF_OURS;
+    }
+    return other ? CLEARENT_REF_OTHER : CLEARENT_REF_NONE;
+}
+
+/* The last four asked for: of the card that is sent, else as the payment knows them. */
+static void expected_last_four(const struct money_request *request, char out[5])
+{
+    memcpy(out, request->last_four, 5);
+    const struct card *card = request->card;
+    if (out[0] == '\0' && card != NULL && card->pan != NULL && secret_size(card->pan) >= 4) {
+        memcpy(out, secret_expose(card->pan) + secret_size(card->pan) - 4, 4);
+        out[4] = '\0';
+    }
+}
+
+enum clearent_echo clearent_echo_of(const json_t *row, const struct money_request *request,
+                                    bool complete)
+{
+    bool begins = request->operation == OPERATION_SALE || request->operation == OPERATION_AUTH;
+    if (clearent_has(row, "type") || complete) {
+        if (!clearent_is_ours(row, request->operation)) {
+            return CLEARENT_ECHO_OTHER;
+        }
+    }
+    char expected[5];
+    char shown[5];
+    expected_last_four(request, expected);
+    if (expected[0] != '\0' && (clearent_has(row, "card") || (complete && begins))) {
+        if (!clearent_last_four(row, shown) || strcmp(shown, expected) != 0) {
+            return CLEARENT_ECHO_OTHER;
+        }
+    }
+    if (clearent_has(row, "amount") || (complete && request->operation != OPERATION_VOID)) {
+        int64_t minor;
+        if (!clearent_amount(row, "amount", request->currency, &minor) || minor <= 0 ||
+            minor > request->amount_minor) {
+            return CLEARENT_ECHO_OTHER;
+        }
+        if (minor < request->amount_minor) {
+            return begins ? CLEARENT_ECHO_LESS : CLEARENT_ECHO_OTHER;
+        }
+    }
+    return CLEARENT_ECHO_OURS;
 }
 
 /* A number with 12 to 19 digits, the check digit right and ending in our last four, is a card. */

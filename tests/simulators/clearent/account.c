@@ -67,8 +67,10 @@ bool account_load(const char *path)
         if (good) {
             account_add(key, terminal, merchant);
         } else {
-            fprintf(stderr, "clearent-sim: %s line %d: wanted 'api-key terminal-id merchant-id', "
-                            "key and terminal once only\n", path, number);
+            fprintf(stderr,
+                    "clearent-sim: %s line %d: wanted 'api-key terminal-id merchant-id', "
+                    "key and terminal once only\n",
+                    path, number);
         }
     }
     fclose(file);

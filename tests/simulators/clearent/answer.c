@@ -50,7 +50,7 @@ static void error_payload(struct answer *answer, unsigned code, const char *word
                 settings.numbers_variant ? 4 : 3, code, time);
 }
 
-static void answer_error_http(struct answer *answer, int http, unsigned code, const char *words)
+void answer_error_http(struct answer *answer, int http, unsigned code, const char *words)
 {
     answer_begin(answer, http, false, 0);
     error_payload(answer, code, words);

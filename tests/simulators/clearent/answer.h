@@ -35,6 +35,8 @@ void answer_begin(struct answer *answer, int http, bool success, uint64_t link_i
 void answer_end(struct answer *answer);
 /* A whole refusal. */
 void answer_error(struct answer *answer, unsigned code, const char *words);
+/* The same under another HTTP status than the listed one. */
+void answer_error_http(struct answer *answer, int http, unsigned code, const char *words);
 void answer_outcome(struct answer *answer, const struct outcome *outcome);
 /* Another body of another kind in place of what there is. */
 void answer_replace(struct answer *answer, int http, const char *content_type, const char *body);

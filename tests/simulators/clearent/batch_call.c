@@ -27,8 +27,8 @@ static uint32_t auths_in(const struct batch *batch)
     for (uint32_t i = 0; settings.count_auths && i < row_count(); i++) {
         const struct row *row = row_at(i);
 
-        count += row->batch == batch->number && row->type == OP_AUTH && !row->voided &&
-                 !row->captured;
+        count +=
+            row->batch == batch->number && row->type == OP_AUTH && !row->voided && !row->captured;
     }
     return count;
 }
@@ -42,8 +42,8 @@ static void batch_write(struct text *text, const struct batch *batch)
 
     text_printf(text, "{\"id\":\"%u\",\"status\":\"%s\"", batch->number,
                 batch_status_name(batch->status));
-    text_printf(text, ",\"sales-count\":\"%u\",\"refund-count\":\"%u\",\"total-count\":\"%u\"", sales,
-                totals.refund_count, sales + totals.refund_count);
+    text_printf(text, ",\"sales-count\":\"%u\",\"refund-count\":\"%u\",\"total-count\":\"%u\"",
+                sales, totals.refund_count, sales + totals.refund_count);
     money_field(text, "sales-total", totals.sales_minor);
     money_field(text, "refund-total", totals.refund_minor);
     money_field(text, "net-amount", totals.sales_minor - totals.refund_minor);
@@ -132,7 +132,8 @@ static bool close_body_good(json_t *body, struct answer *answer)
     const char *name;
     json_t *value;
 
-    json_object_foreach (body, name, value) {
+    json_object_foreach(body, name, value)
+    {
         size_t place = 0;
 
         while (place < 5 && strcmp(NAMES[place], name) != 0) {
@@ -166,8 +167,7 @@ static bool totals_agree(const struct batch *batch, json_t *body)
     text_printf(&wanted, "%u ", totals.sales_count + totals.refund_count + auths_in(batch));
     text_money(&wanted, totals.sales_minor - totals.refund_minor);
     agree = wanted.size == strlen(count) + 1 + strlen(net) &&
-            memcmp(wanted.bytes, count, strlen(count)) == 0 &&
-            wanted.bytes[strlen(count)] == ' ' &&
+            memcmp(wanted.bytes, count, strlen(count)) == 0 && wanted.bytes[strlen(count)] == ' ' &&
             memcmp(wanted.bytes + strlen(count) + 1, net, strlen(net)) == 0;
     text_free(&wanted);
     return agree;
@@ -196,11 +196,7 @@ void batch_close_answer(uint32_t account, json_t *body, const struct fault_hit *
     }
     batch_close(account, hit, "api");
     if (batch->status == BATCH_FAILED) {
-        answer_error(answer, 2, "Failed to process batch");
-        answer->http = 500;
-        if (!text_replace(&answer->body, "402", "500")) {
-            abort();
-        }
+        answer_error_http(answer, 500, 2, "Failed to process batch");
         return;
     }
     one_batch(answer, batch);

@@ -120,8 +120,9 @@ static int64_t zone_minutes(const char *zone, int offset_minutes, _Bool *known)
     static const struct {
         const char *name;
         int minutes;
-    } ZONES[] = {{"UTC", 0},    {"GMT", 0},    {"Z", 0},      {"EST", -300}, {"EDT", -240}, {"CST", -360},
-                 {"CDT", -300}, {"MST", -420}, {"MDT", -360}, {"PST", -480}, {"PDT", -420}};
+    } ZONES[] = {{"UTC", 0},    {"GMT", 0},    {"Z", 0},      {"EST", -300},
+                 {"EDT", -240}, {"CST", -360}, {"CDT", -300}, {"MST", -420},
+                 {"MDT", -360}, {"PST", -480}, {"PDT", -420}};
 
     *known = 1;
     if (zone[0] == '\0') {
@@ -156,7 +157,8 @@ int64_t clock_parse(const char *date, int offset_minutes)
             continue;
         }
         rest = strptime(date, FORMS[i].form, &parts);
-        if (rest == NULL || (*rest != '\0' && (*rest != ' ' || !FORMS[i].zone || rest[1] == '\0'))) {
+        if (rest == NULL ||
+            (*rest != '\0' && (*rest != ' ' || !FORMS[i].zone || rest[1] == '\0'))) {
             continue;
         }
         minutes = zone_minutes(*rest == ' ' ? rest + 1 : rest, offset_minutes, &known);

@@ -3,7 +3,6 @@
 #include "damage.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gzip_bomb.h"
@@ -132,11 +131,7 @@ static void damage_http(struct answer *answer, const struct fault_hit *hit)
     if (hit->effect == FAULT_HTTP_500) {
         answer_error(answer, 49, "Internal error");
     } else if (hit->effect == FAULT_HTTP_429) {
-        answer_error(answer, CODE_REQUEST_FORMAT, "Too many requests");
-        answer->http = 429;
-        if (!text_replace(&answer->body, "400", "429")) {
-            abort();
-        }
+        answer_error_http(answer, 429, CODE_REQUEST_FORMAT, "Too many requests");
         if (hit->delay_ms > 0) {
             snprintf(answer->headers, sizeof answer->headers, "Retry-After: %lld\r\n",
                      (long long)(hit->delay_ms / 1000));

@@ -57,7 +57,8 @@ uint32_t duplicate_find(const struct transaction *asked)
     if (!settings.duplicates_enabled) {
         return ROW_NONE;
     }
-    if (settings.duplicates_criterion == DUPLICATE_INVOICE_INSTEAD_OF_CARD && asked->invoice != NULL) {
+    if (settings.duplicates_criterion == DUPLICATE_INVOICE_INSTEAD_OF_CARD &&
+        asked->invoice != NULL) {
         if (!by_card && !settings.duplicates_follow_ups_collide) {
             return ROW_NONE;
         }

@@ -36,7 +36,8 @@ static bool keys_known(json_t *object, const char *const *names)
     const char *name;
     json_t *value;
 
-    json_object_foreach (object, name, value) {
+    json_object_foreach(object, name, value)
+    {
         bool known = false;
 
         for (size_t i = 0; names[i] != NULL; i++) {
@@ -93,10 +94,8 @@ static const char *take_kind(struct rule *rule, const char *name)
     }
     rule->kind = kind;
     snprintf(rule->name, sizeof rule->name, "%s", name);
-    rule->hit = (struct fault_hit){.effect = kind->effect,
-                                   .code = kind->code,
-                                   .http = kind->http,
-                                   .delay_ms = kind->delay_ms};
+    rule->hit = (struct fault_hit){
+        .effect = kind->effect, .code = kind->code, .http = kind->http, .delay_ms = kind->delay_ms};
     rule->hit.executed = kind->truth == EXECUTED || kind->truth == ALWAYS_EXECUTED;
     if (strcmp(kind->name, "code:") == 0) {
         const char *digits = name + strlen("code:");
@@ -211,11 +210,11 @@ json_t *fault_list(void)
     for (size_t i = 0; i < rules_count; i++) {
         const struct rule *rule = &rules[i];
 
-        json_array_append_new(list, json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "id",
-                                              (int)rule->number, "fault", rule->name, "ref",
-                                              rule->ref, "nth", rule->nth, "count", rule->count,
-                                              "seen", rule->seen, "fired", rule->fired, "executed",
-                                              (int)rule->hit.executed));
+        json_array_append_new(list,
+                              json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "id",
+                                        (int)rule->number, "fault", rule->name, "ref", rule->ref,
+                                        "nth", rule->nth, "count", rule->count, "seen", rule->seen,
+                                        "fired", rule->fired, "executed", (int)rule->hit.executed));
     }
     return list;
 }

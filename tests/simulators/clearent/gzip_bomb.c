@@ -55,8 +55,8 @@ void gzip_bomb_write(struct text *out)
         crc = crc_of_zeros();
     }
     text_add(out, HEAD, sizeof HEAD);
-    put(&bits, 1, 1);        /* the last block */
-    put(&bits, 1, 2);        /* fixed codes */
+    put(&bits, 1, 1);         /* the last block */
+    put(&bits, 1, 2);         /* fixed codes */
     put_code(&bits, 0x30, 8); /* literal 0 */
     for (int i = 0; i < COPIES; i++) {
         put_code(&bits, 0xc5, 8); /* length 258 */

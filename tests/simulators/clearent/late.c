@@ -11,7 +11,7 @@
 static struct late {
     struct transaction asked;
     int64_t due_us;
-} *waiting;
+} * waiting;
 static size_t waiting_count;
 
 void late_add(const struct transaction *asked, int64_t due_us)

@@ -9,16 +9,11 @@ static const struct {
     const char *name;
     const char *type;
 } OPERATIONS[OP_COUNT] = {
-    [OP_SALE] = {"sale", "SALE"},
-    [OP_AUTH] = {"auth", "AUTH"},
-    [OP_CAPTURE] = {"capture", "CAPTURE"},
-    [OP_VOID] = {"void", "VOID"},
-    [OP_REFUND] = {"refund", "REFUND"},
-    [OP_SEARCH] = {"search", NULL},
-    [OP_BATCH_OPEN] = {"batch_open", NULL},
-    [OP_BATCH_CLOSE] = {"batch_close", NULL},
-    [OP_BATCH_LIST] = {"batch_list", NULL},
-    [OP_OTHER] = {"other", NULL},
+    [OP_SALE] = {"sale", "SALE"},           [OP_AUTH] = {"auth", "AUTH"},
+    [OP_CAPTURE] = {"capture", "CAPTURE"},  [OP_VOID] = {"void", "VOID"},
+    [OP_REFUND] = {"refund", "REFUND"},     [OP_SEARCH] = {"search", NULL},
+    [OP_BATCH_OPEN] = {"batch_open", NULL}, [OP_BATCH_CLOSE] = {"batch_close", NULL},
+    [OP_BATCH_LIST] = {"batch_list", NULL}, [OP_OTHER] = {"other", NULL},
 };
 
 const char *operation_name(enum operation op)

@@ -50,14 +50,22 @@ static bool choices_read(struct search *search, struct outcome *out)
 
 bool search_read(const char *query, uint32_t account, struct search *search, struct outcome *out)
 {
-    static const char *const NAMES[] = {"id",         "invoice",
-                                        "order-id",   "amount",
-                                        "type",       "status",
-                                        "last-four",  "authorization-code",
-                                        "display-message", "start-date",
-                                        "end-date",   "level",
-                                        "page",       "page-size",
-                                        "isDescending", NULL};
+    static const char *const NAMES[] = {"id",
+                                        "invoice",
+                                        "order-id",
+                                        "amount",
+                                        "type",
+                                        "status",
+                                        "last-four",
+                                        "authorization-code",
+                                        "display-message",
+                                        "start-date",
+                                        "end-date",
+                                        "level",
+                                        "page",
+                                        "page-size",
+                                        "isDescending",
+                                        NULL};
     const char *const *values = search->query.values;
 
     search->account = account;
@@ -140,7 +148,8 @@ static void find(const struct search *search, const struct fault_hit *hit, struc
     int64_t newest_us = now_us - settings.search_lag_ms * INT64_C(1000);
     int64_t oldest_us = now_us - HORIZON_US;
 
-    if (hit != NULL && (hit->effect == FAULT_NOT_FOUND || hit->effect == FAULT_NOT_FOUND_THEN_FOUND)) {
+    if (hit != NULL &&
+        (hit->effect == FAULT_NOT_FOUND || hit->effect == FAULT_NOT_FOUND_THEN_FOUND)) {
         return;
     }
     if (hit != NULL && hit->effect == FAULT_SEARCH_LAG) {
@@ -168,7 +177,8 @@ static void nothing_found(struct answer *answer)
     answer_replace(answer, 204, NULL, "");
 }
 
-static void write_row(struct answer *answer, uint32_t place, const struct fault_hit *hit, bool first)
+static void write_row(struct answer *answer, uint32_t place, const struct fault_hit *hit,
+                      bool first)
 {
     struct view view = view_of(place);
 
@@ -198,7 +208,8 @@ void search_answer(const struct search *search, const struct fault_hit *hit, str
                 ? (page.number - 1) * page.size
                 : page.number * page.size;
     answer_begin(answer, 200, true, 0);
-    text_puts(&answer->body, "{\"payloadType\":\"transactions\",\"transactions\":{\"transaction\":[");
+    text_puts(&answer->body,
+              "{\"payloadType\":\"transactions\",\"transactions\":{\"transaction\":[");
     for (size_t i = first; i < found.count && shown < page.size; i++, shown++) {
         write_row(answer, found.places[page.descending ? i : found.count - 1 - i], hit, shown == 0);
     }

@@ -36,9 +36,18 @@ static const struct setting {
     int minimum, maximum;
     const char *const *words;
 } SETTINGS[] = {
-#define BOOL(field) {#field, KIND_BOOL, offsetof(struct settings, field), 0, 1, NULL}
-#define INT(field, low, high) {#field, KIND_INT, offsetof(struct settings, field), low, high, NULL}
-#define WORD(field, list) {#field, KIND_WORD, offsetof(struct settings, field), 0, 0, list}
+#define BOOL(field)                                                                                \
+    {                                                                                              \
+#field, KIND_BOOL, offsetof(struct settings, field), 0, 1, NULL                            \
+    }
+#define INT(field, low, high)                                                                      \
+    {                                                                                              \
+#field, KIND_INT, offsetof(struct settings, field), low, high, NULL                        \
+    }
+#define WORD(field, list)                                                                          \
+    {                                                                                              \
+#field, KIND_WORD, offsetof(struct settings, field), 0, 0, list                            \
+    }
     BOOL(duplicates_enabled),
     WORD(duplicates_criterion, CRITERIA),
     INT(duplicates_minutes, 1, 60),
@@ -112,7 +121,8 @@ const char *settings_change(json_t *object)
     const char *name;
     json_t *value;
 
-    json_object_foreach (object, name, value) {
+    json_object_foreach(object, name, value)
+    {
         const struct setting *setting = NULL;
 
         for (size_t i = 0; i < sizeof SETTINGS / sizeof SETTINGS[0]; i++) {

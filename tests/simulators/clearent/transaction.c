@@ -17,9 +17,8 @@ void outcome_refuse(struct outcome *out, unsigned code, const char *words)
 {
     const struct result_code *listed = result_code(code);
 
-    *out = (struct outcome){.code = code,
-                            .http = listed->http,
-                            .words = words == NULL ? listed->words : words};
+    *out = (struct outcome){
+        .code = code, .http = listed->http, .words = words == NULL ? listed->words : words};
 }
 
 void transaction_apply(uint32_t place)
@@ -110,7 +109,8 @@ static void approve(const struct transaction *asked, const char *by, struct outc
         batch_join(asked->account, draft.created_us);
         draft.batch = account_at(asked->account)->open_batch;
     }
-    snprintf(draft.auth_code, sizeof draft.auth_code, "T%05u", (row_count() * 7919u + 371u) % 100000u);
+    snprintf(draft.auth_code, sizeof draft.auth_code, "T%05u",
+             (row_count() * 7919u + 371u) % 100000u);
     place = row_add(&draft);
     transaction_apply(place);
     ledger_row(place, by);
@@ -118,8 +118,8 @@ static void approve(const struct transaction *asked, const char *by, struct outc
     memcpy(out->view.exp_date, asked->exp_date, sizeof out->view.exp_date);
 }
 
-static void decline(const struct transaction *asked, unsigned code, const char *by,
-                    struct outcome *out)
+void transaction_decline(const struct transaction *asked, unsigned code, const char *by,
+                         struct outcome *out)
 {
     struct row draft;
     uint32_t place;
@@ -244,7 +244,7 @@ void transaction_execute(const struct transaction *asked, const char *by, struct
     if (code == CODE_APPROVED) {
         approve(asked, by, out);
     } else if (by_card) {
-        decline(asked, code, by, out);
+        transaction_decline(asked, code, by, out);
     } else {
         outcome_refuse(out, code, NULL);
     }

@@ -36,6 +36,9 @@ struct outcome {
 
 /* Executes at the simulated now and writes the ledger. */
 void transaction_execute(const struct transaction *asked, const char *by, struct outcome *out);
+/* Declines with the code; a final decline is kept as a declined row, anything else leaves none. */
+void transaction_decline(const struct transaction *asked, unsigned code, const char *by,
+                         struct outcome *out);
 /* The approval this would have been, with an id of no row; executes nothing. */
 void transaction_imagine(const struct transaction *asked, struct outcome *out);
 /* A refusal or decline without any row. */

@@ -11,7 +11,16 @@
 #include "result_code.h"
 #include "settings.h"
 
-enum form { FORM_TEXT, FORM_MONEY, FORM_CARD, FORM_EXPIRY, FORM_CSC, FORM_ID, FORM_BOOL, FORM_ADDRESS };
+enum form {
+    FORM_TEXT,
+    FORM_MONEY,
+    FORM_CARD,
+    FORM_EXPIRY,
+    FORM_CSC,
+    FORM_ID,
+    FORM_BOOL,
+    FORM_ADDRESS
+};
 
 enum {
     FOR_SALE = 1 << OP_SALE,
@@ -102,7 +111,8 @@ static bool address(json_t *object)
     const char *name;
     json_t *value;
 
-    json_object_foreach (object, name, value) {
+    json_object_foreach(object, name, value)
+    {
         bool known = false;
 
         for (size_t i = 0; i < sizeof ADDRESS_FIELDS / sizeof ADDRESS_FIELDS[0]; i++) {
@@ -172,7 +182,8 @@ static bool fields_good(json_t *body, int op_bit, struct outcome *out)
     const char *name;
     json_t *value;
 
-    json_object_foreach (body, name, value) {
+    json_object_foreach(body, name, value)
+    {
         const struct field *field = field_by_name(name);
 
         if (field == NULL) {

@@ -19,7 +19,8 @@ struct view view_of(uint32_t place)
                         .result = row->approved ? "APPROVED" : "DECLINED",
                         .code = row->code,
                         .words = result_code(row->code)->words,
-                        .amount_minor = row->shown_minor >= 0 ? row->shown_minor : row->amount_minor,
+                        .amount_minor =
+                            row->shown_minor >= 0 ? row->shown_minor : row->amount_minor,
                         .created_us = row->created_us,
                         .invoice = row->invoice,
                         .order_id = row->order_id,

@@ -1,0 +1,158 @@
+/* Calls daemons over their UNIX sockets and explains errors to people. Must never call an outcome
+ * certain that isn't. */
+#include "daemons/kometpay/suite.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/client.h"
+
+#define RUN_DIR_FALLBACK "/run/kometpay"
+#define PATH_MAX_BYTES 108
+
+/* What to do about an error, by its code. */
+static const struct {
+    const char *code;
+    enum exit_code exit;
+    const char *next;
+} ADVICE[] = {
+    {"ipc_unreachable", EXIT_CODE_UNREACHABLE,
+     "Nothing was begun. See 'kometpay status'; start with 'systemctl start kometpay.target'."},
+    {"busy", EXIT_CODE_UNREACHABLE,
+     "Nothing was begun. Ask the same again in a moment, with the same --key."},
+    {"database_busy", EXIT_CODE_UNREACHABLE, "Ask the same again in a moment."},
+    {"ipc_lost", EXIT_CODE_PENDING,
+     "It may have been done. Ask 'kometpay payment KEY --location CODE'; don't use a new key."},
+    {"deadline_passed", EXIT_CODE_PENDING,
+     "It may have been done. Ask 'kometpay payment KEY --location CODE'; don't use a new key."},
+    {"right_refused", EXIT_CODE_REFUSED,
+     "Your user may not ask this: operators are in the group kometpay-operator."},
+    {"location_missing", EXIT_CODE_REFUSED, "Add --location CODE; see 'kometpay location list'."},
+    {"location_unknown", EXIT_CODE_REFUSED, "See 'kometpay location list'."},
+    {"customer_unknown", EXIT_CODE_REFUSED, "See 'kometpay customer list'."},
+    {"invoice_unknown", EXIT_CODE_REFUSED, "See 'kometpay invoice list --customer NUMBER'."},
+    {"payment_unknown", EXIT_CODE_REFUSED,
+     "See 'kometpay log'. A key belongs to a location: add --location CODE."},
+    {"amount_above_refundable", EXIT_CODE_REFUSED,
+     "See what is left of it with 'kometpay payment PAYMENT'."},
+    {"already_captured", EXIT_CODE_REFUSED, "To give the money back: 'kometpay refund PAYMENT'."},
+};
+
+bool suite_outcome_open(const struct error *e)
+{
+    return error_is(e, "ipc_lost") || error_is(e, "deadline_passed");
+}
+
+static struct error *socket_path(const char *daemon, char path[PATH_MAX_BYTES])
+{
+    const char *directory = getenv("KOMETPAY_RUN_DIR");
+    if (directory == NULL || directory[0] == '\0') {
+        directory = RUN_DIR_FALLBACK;
+    }
+    int n = snprintf(path, PATH_MAX_BYTES, "%s/%s.sock", directory, daemon);
+    if (n < 0 || n >= PATH_MAX_BYTES) {
+        return error_refused("setting_invalid", "KOMETPAY_RUN_DIR", "KOMETPAY_RUN_DIR is too long.");
+    }
+    return NULL;
+}
+
+static struct error *error_of_answer(const struct msg_error *said)
+{
+    return error_refused(said->busy ? "busy" : said->code, said->field, "%s", said->sentence);
+}
+
+struct error *suite_call(const char *daemon, enum message_type type, const void *message,
+                         int64_t wait_ms, enum message_type expect, void **answer)
+{
+    *answer = NULL;
+    char path[PATH_MAX_BYTES];
+    struct error *e = socket_path(daemon, path);
+    if (e != NULL) {
+        return e;
+    }
+    enum message_type got = 0;
+    e = ipc_call_once(path, type, message, wait_ms, &got, answer);
+    if (e != NULL) {
+        return e;
+    }
+    if (got == MESSAGE_ERROR) {
+        e = error_of_answer(*answer);
+    } else if (got != expect) {
+        e = error_failed("answer_unexpected", "%s answered something else.", daemon);
+    }
+    if (e != NULL) {
+        message_free(got, *answer);
+        *answer = NULL;
+    }
+    return e;
+}
+
+static void print_error_json(const struct error *e)
+{
+    json_t *object = json_pack("{s:{s:s, s:s, s:s}}", "error", "code", e->code, "field", e->field,
+                               "sentence", e->sentence);
+    assert(object != NULL);
+    char *text = json_dumps(object, JSON_COMPACT);
+    assert(text != NULL);
+    puts(text);
+    free(text);
+    json_decref(object);
+}
+
+enum exit_code suite_error(struct error *e, bool json)
+{
+    assert(e != NULL);
+    enum exit_code exit = EXIT_CODE_REFUSED;
+    const char *next = NULL;
+    for (size_t i = 0; i < sizeof ADVICE / sizeof *ADVICE; i++) {
+        if (error_is(e, ADVICE[i].code)) {
+            exit = ADVICE[i].exit;
+            next = ADVICE[i].next;
+        }
+    }
+    if (json) {
+        print_error_json(e);
+    }
+    fprintf(stderr, "kometpay: %s (%s%s%s)\n", e->sentence, e->code,
+            e->field[0] != '\0' ? ", field " : "", e->field);
+    if (e->context[0] != '\0') {
+        fprintf(stderr, "kometpay: %s\n", e->context);
+    }
+    if (next != NULL) {
+        fprintf(stderr, "%s\n", next);
+    }
+    error_free(e);
+    return exit;
+}
+
+void suite_print_json(enum message_type type, const void *answer)
+{
+    char *text = message_print(type, answer);
+    assert(text != NULL);
+    puts(text);
+    free(text);
+}
+
+void suite_collect_rows(json_t *all, enum message_type type, const void *answer)
+{
+    char *text = message_print(type, answer);
+    json_t *page = json_loads(text, 0, NULL);
+    free(text);
+    json_t *rows = json_object_get(page, "rows");
+    if (rows != NULL && json_array_extend(all, rows) != 0) {
+        abort();
+    }
+    json_decref(page);
+}
+
+void suite_print_rows(json_t *all)
+{
+    json_t *object = json_pack("{s:o}", "rows", all);
+    assert(object != NULL);
+    (void)json_dumpf(object, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+}

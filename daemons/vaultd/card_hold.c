@@ -1,0 +1,347 @@
+/* Takes a card in: checked, stored when asked, held in locked memory. The story of each request
+ * reads downwards. Must never store a CVV, nor answer a saved card before its row is committed. */
+#include "daemons/vaultd/card_hold.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemons/vaultd/card.h"
+#include "daemons/vaultd/card_record.h"
+#include "daemons/vaultd/card_store.h"
+#include "daemons/vaultd/fingerprint.h"
+#include "daemons/vaultd/seal.h"
+#include "daemons/vaultd/vaultd.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+
+/* Rounds to the database for one card: another token found, a commit in doubt, a key used up. */
+#define SAVE_ROUNDS_MAX 6u
+
+struct hold_job {
+    struct vaultd *vaultd;
+    struct ipc_request *request;
+    const struct msg_card_hold *message; /* borrowed until the request is answered */
+    struct card_face face;
+    char request_fingerprint[FINGERPRINT_TEXT_BYTES];
+    char customer_fingerprint[FINGERPRINT_TEXT_BYTES];
+    char token[ID_MAX]; /* of the stored card; "" for a card that is only held */
+    struct sealed sealed;
+    int64_t kid; /* of the key that sealed it */
+    unsigned rounds;
+};
+
+static void save_seal(struct hold_job *job);
+
+/* -- Ends ------------------------------------------------------------------------------------- */
+
+/* Takes `e` and the job. */
+static void refuse(struct hold_job *job, struct error *e)
+{
+    if (e->kind == ERROR_FAILED) {
+        log_error(LOG_REQUEST_FAILED, e, NULL);
+    }
+    ipc_refuse(job->request, e);
+    free(job);
+}
+
+/* Takes the job. */
+static void answer(struct hold_job *job, const char *card_ref)
+{
+    struct msg_card_held held = {0};
+    (void)snprintf(held.card_ref, sizeof held.card_ref, "%s", card_ref);
+    (void)snprintf(held.token, sizeof held.token, "%s", job->token);
+    memcpy(held.fingerprint, job->request_fingerprint, sizeof held.fingerprint);
+    memcpy(held.brand, job->face.brand, sizeof held.brand);
+    memcpy(held.last_four, job->face.last_four, sizeof held.last_four);
+    memcpy(held.expiry, job->face.expiry, sizeof held.expiry);
+    ipc_answer(job->request, MESSAGE_CARD_HELD, &held);
+    free(job);
+}
+
+/* Puts a filled hold into the table and answers with its reference. Takes `hold` and the job. */
+static void keep(struct hold_job *job, struct hold *hold)
+{
+    char ref[ID_MAX];
+    struct error *e = holds_take(job->vaultd->holds, hold, ref);
+    if (e != NULL) {
+        refuse(job, e);
+        return;
+    }
+    log_event(LOG_CARD_HELD, {"KOMETPAY_CARD_REF", ref});
+    answer(job, ref);
+}
+
+static struct error *locked_memory_full(void)
+{
+    return error_refused("busy", "", "Too many cards are in use at once. Try again.");
+}
+
+static void keep_typed_card(struct hold_job *job)
+{
+    const struct msg_typed_card *card = job->message->card;
+    struct hold hold = {.pan = secret_copy(card->pan), .cvv = secret_copy(card->cvv)};
+    if (hold.pan == NULL || (card->cvv != NULL && hold.cvv == NULL)) {
+        hold_wipe(&hold);
+        refuse(job, locked_memory_full());
+        return;
+    }
+    memcpy(hold.expiry, job->face.expiry, sizeof hold.expiry);
+    memcpy(hold.holder, card->holder, sizeof hold.holder);
+    memcpy(hold.street, card->street, sizeof hold.street);
+    memcpy(hold.postal_code, card->postal_code, sizeof hold.postal_code);
+    keep(job, &hold);
+}
+
+/* -- Saving a typed card ---------------------------------------------------------------------- */
+
+static void save_put_done(void *context, enum database_outcome outcome, const struct rows *rows,
+                          const struct error *e);
+
+static void save_put(struct hold_job *job)
+{
+    const struct stored_card card = {
+        .place = {job->token, job->kid, job->message->customer, job->face.expiry},
+        .fingerprint = job->customer_fingerprint,
+        .face = &job->face,
+        .sealed = &job->sealed,
+    };
+    card_store_put(job->vaultd->db, &card, ipc_request_deadline_boot_ms(job->request),
+                   save_put_done, job);
+}
+
+static void save_keys_ready(void *context, const struct error *e)
+{
+    struct hold_job *job = context;
+    if (e != NULL) {
+        refuse(job, error_copy(e));
+        return;
+    }
+    save_seal(job);
+}
+
+/* Each asking is counted, so that no row and no key can keep a request for ever. */
+static bool another_round(struct hold_job *job)
+{
+    if (job->rounds++ < SAVE_ROUNDS_MAX) {
+        return true;
+    }
+    refuse(job, error_failed("card_not_stored", "The card could not be stored. Try again."));
+    return false;
+}
+
+static void save_seal(struct hold_job *job)
+{
+    struct vaultd *v = job->vaultd;
+    if (!another_round(job)) {
+        return;
+    }
+    if (key_ring_allowance(v->ring) == 0) {
+        key_store_refresh(v->keys, save_keys_ready, job);
+        return;
+    }
+    const struct msg_typed_card *card = job->message->card;
+    struct secret *record = card_record_pack(card->pan, card->holder, card->postal_code);
+    if (record == NULL) {
+        refuse(job, locked_memory_full());
+        return;
+    }
+    const struct secret *key = key_ring_spend(v->ring, &job->kid);
+    const struct seal_place place = {job->token, job->kid, job->message->customer,
+                                     job->face.expiry};
+    struct error *e = seal_record(key, &place, record, &job->sealed);
+    secret_free(record);
+    if (e != NULL) {
+        refuse(job, e);
+        return;
+    }
+    save_put(job);
+}
+
+static void save_answered(struct hold_job *job, const struct rows *rows)
+{
+    const char *stored = NULL;
+    switch (card_put_read(rows, &stored)) {
+    case PUT_STORED:
+        assert(stored != NULL && strcmp(stored, job->token) == 0);
+        log_event(LOG_CARD_STORED, {"KOMETPAY_TOKEN", job->token},
+                  {"KOMETPAY_CUSTOMER", job->message->customer});
+        keep_typed_card(job);
+        return;
+    case PUT_OTHER: /* the token is part of what is sealed */
+        (void)snprintf(job->token, sizeof job->token, "%s", stored);
+        save_seal(job);
+        return;
+    case PUT_AGAIN:
+        id_new("tok_", job->token);
+        save_seal(job);
+        return;
+    case PUT_CUSTOMER_UNKNOWN:
+        refuse(job, error_refused("customer_unknown", "customer",
+                                  "There is no such customer to save the card for."));
+        return;
+    }
+    abort();
+}
+
+static void save_put_done(void *context, enum database_outcome outcome, const struct rows *rows,
+                          const struct error *e)
+{
+    struct hold_job *job = context;
+    switch (outcome) {
+    case DATABASE_DONE:
+        save_answered(job, rows);
+        return;
+    case DATABASE_UNKNOWN: /* the same token and ciphertext again: it waits for the one in doubt */
+        if (another_round(job)) {
+            save_put(job);
+        }
+        return;
+    case DATABASE_ROLLED_BACK:
+        refuse(job, error_copy(e));
+        return;
+    }
+    abort();
+}
+
+/* -- A typed card ----------------------------------------------------------------------------- */
+
+static struct error *check_typed_card(struct hold_job *job)
+{
+    const struct msg_card_hold *m = job->message;
+    if (m->token[0] != '\0' || m->cvv != NULL) {
+        return error_refused("card_ambiguous", m->token[0] != '\0' ? "token" : "cvv",
+                             "Give either a typed card or a stored card, not both.");
+    }
+    if (m->save && m->customer[0] == '\0') {
+        return error_refused("customer_missing", "customer",
+                             "A card is saved for a customer: say for which.");
+    }
+    struct error *e = card_check(m->card->pan, m->card->expiry_month, m->card->expiry_year,
+                                 clock_wall_us(), &job->face);
+    if (e == NULL) {
+        e = card_check_cvv(m->card->cvv, job->face.brand, "card.cvv");
+    }
+    if (e == NULL) {
+        e = fingerprint_of_request(key_ring_request_key(job->vaultd->ring), m->card->pan, NULL,
+                                   job->request_fingerprint);
+    }
+    if (e == NULL && m->save) {
+        e = fingerprint_of_customer_card(key_ring_customer_key(job->vaultd->ring), m->customer,
+                                         m->card->pan, job->customer_fingerprint);
+    }
+    if (e == NULL && holds_full(job->vaultd->holds)) {
+        e = locked_memory_full(); /* before anything is written */
+    }
+    return e;
+}
+
+static void typed_card(struct hold_job *job)
+{
+    struct error *e = check_typed_card(job);
+    if (e != NULL) {
+        refuse(job, e);
+    } else if (job->message->save) {
+        id_new("tok_", job->token);
+        save_seal(job);
+    } else {
+        keep_typed_card(job);
+    }
+}
+
+/* -- A stored card ---------------------------------------------------------------------------- */
+
+static struct error *token_unknown(void)
+{
+    return error_refused("token_unknown", "token", "The customer has no such stored card.");
+}
+
+static void keep_cvv(struct hold_job *job)
+{
+    struct hold hold = {.cvv = secret_copy(job->message->cvv)};
+    if (hold.cvv == NULL) {
+        refuse(job, locked_memory_full());
+        return;
+    }
+    memcpy(hold.token, job->token, sizeof hold.token);
+    keep(job, &hold);
+}
+
+static void stored_card_found(void *context, enum database_outcome outcome, const struct rows *rows,
+                              const struct error *failure)
+{
+    struct hold_job *job = context;
+    if (outcome != DATABASE_DONE) {
+        refuse(job, error_copy(failure));
+        return;
+    }
+    if (rows_count(rows) == 0) {
+        refuse(job, token_unknown());
+        return;
+    }
+    card_find_read(rows, &job->face);
+    struct error *e = card_check_stored(job->face.expiry, clock_wall_us());
+    if (e == NULL) {
+        e = card_check_cvv(job->message->cvv, job->face.brand, "cvv");
+    }
+    if (e == NULL) {
+        e = fingerprint_of_request(key_ring_request_key(job->vaultd->ring), NULL, job->token,
+                                   job->request_fingerprint);
+    }
+    if (e != NULL) {
+        refuse(job, e);
+    } else if (job->message->cvv != NULL) {
+        keep_cvv(job);
+    } else {
+        answer(job, job->token);
+    }
+}
+
+static void stored_card(struct hold_job *job)
+{
+    const struct msg_card_hold *m = job->message;
+    if (m->save) {
+        refuse(job, error_refused("card_missing", "card", "Only a typed card can be saved."));
+        return;
+    }
+    if (m->customer[0] == '\0' || !id_valid("tok_", m->token)) {
+        refuse(job, token_unknown());
+        return;
+    }
+    memcpy(job->token, m->token, sizeof job->token);
+    card_store_find(job->vaultd->db, job->token, m->customer,
+                    ipc_request_deadline_boot_ms(job->request), stored_card_found, job);
+}
+
+/* -- Requests --------------------------------------------------------------------------------- */
+
+void card_hold_requested(void *context, struct ipc_request *request, const void *message)
+{
+    struct hold_job *job = calloc(1, sizeof *job);
+    assert(job != NULL);
+    job->vaultd = context;
+    job->request = request;
+    job->message = message;
+    if (job->message->card != NULL) {
+        typed_card(job);
+    } else if (job->message->token[0] != '\0') {
+        stored_card(job);
+    } else {
+        refuse(job, error_refused("card_missing", "card", "Give a typed or a stored card."));
+    }
+}
+
+void card_release_requested(void *context, struct ipc_request *request, const void *message)
+{
+    struct vaultd *v = context;
+    const struct msg_card_release *m = message;
+    struct hold hold;
+    struct msg_done done = {0};
+    if (holds_remove(v->holds, m->card_ref, &hold)) {
+        hold_wipe(&hold);
+        done.count = 1;
+    }
+    memcpy(done.id, m->card_ref, sizeof done.id);
+    ipc_answer(request, MESSAGE_DONE, &done);
+}

@@ -1,0 +1,1 @@
+"""What the tests share: a private PostgreSQL cluster, and the runners of the SQL tests."""

@@ -1,0 +1,488 @@
+/* lib/database.c against a real PostgreSQL: batches, refusals, and every way to lose an answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/clock.h"
+#include "lib/database.h"
+#include "lib/log.h"
+#include "tests/unit/cluster.h"
+#include "tests/unit/proxy.h"
+
+static const char SCHEMA[] =
+    "CREATE TABLE item (id text PRIMARY KEY, n bigint NOT NULL);"
+    "CREATE TABLE parent (id text PRIMARY KEY);"
+    "CREATE TABLE child (id text REFERENCES parent DEFERRABLE INITIALLY DEFERRED);"
+    /* Idempotent, as all our functions are: the second call finds what the first one wrote. */
+    "CREATE FUNCTION item_put(wanted text, value bigint)"
+    " RETURNS TABLE (id text, n bigint, fresh boolean, xid text) LANGUAGE plpgsql AS $$"
+    " BEGIN"
+    "  IF value < 0 THEN RAISE EXCEPTION 'The amount must not be negative.'"
+    "   USING ERRCODE = 'KP001', DETAIL = 'amount_out_of_range|amount'; END IF;"
+    "  IF value = 13 THEN PERFORM 1 / 0; END IF;"
+    "  INSERT INTO item VALUES (wanted, value) ON CONFLICT DO NOTHING;"
+    "  RETURN QUERY SELECT i.id, i.n, i.xmin::text::xid8 = pg_current_xact_id(),"
+    "   pg_current_xact_id_if_assigned()::text FROM item i WHERE i.id = wanted;"
+    " END $$;"
+    "CREATE FUNCTION child_put(wanted text) RETURNS bigint LANGUAGE sql AS"
+    " $$ INSERT INTO child VALUES (wanted); SELECT 1::bigint $$;"
+    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN PERFORM pg_sleep(20); RETURN NULL; END $$;"
+    "CREATE TABLE slow (id text);"
+    "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION dawdle();"
+    "CREATE FUNCTION slow_put(wanted text) RETURNS bigint LANGUAGE sql AS"
+    " $$ INSERT INTO slow VALUES (wanted); SELECT 1::bigint $$;";
+
+enum { ITEM_PUT, ITEM_GET, CHILD_PUT, SLOW_PUT, NAP, STATEMENTS };
+static const struct statement STATEMENT[STATEMENTS] = {
+    [ITEM_PUT] = {"item_put", "SELECT * FROM item_put($1, $2)", 2, 4, STATEMENT_WRITE},
+    [ITEM_GET] = {"item_get", "SELECT n, '\\x00ff'::bytea AS b, NULL AS none FROM item WHERE id = $1",
+                  1, 3, STATEMENT_READ},
+    [CHILD_PUT] = {"child_put", "SELECT child_put($1)", 1, 1, STATEMENT_WRITE},
+    [SLOW_PUT] = {"slow_put", "SELECT slow_put($1)", 1, 1, STATEMENT_WRITE},
+    [NAP] = {"nap", "SELECT 7 AS seven FROM pg_sleep($1::float8)", 1, 1, STATEMENT_READ},
+};
+
+struct outcome {
+    int called;
+    enum database_outcome outcome;
+    size_t count;
+    int64_t n;
+    bool fresh;
+    char xid[32];
+    struct error e;
+};
+
+static struct loop *loop;
+static struct database *db;
+static int notified;
+static char notification[64];
+
+static void on_notify(void *context, const char *payload)
+{
+    (void)context;
+    notified++;
+    snprintf(notification, sizeof notification, "%s", payload);
+}
+
+static void on_done(void *context, enum database_outcome outcome, const struct rows *rows,
+                    const struct error *e)
+{
+    struct outcome *o = context;
+
+    o->called++;
+    o->outcome = outcome;
+    assert_int_equal(outcome == DATABASE_DONE, rows != NULL);
+    assert_int_equal(outcome == DATABASE_DONE, e == NULL);
+    if (e != NULL) {
+        o->e = *e;
+    }
+    if (rows != NULL && (o->count = rows_count(rows)) > 0 && o->n == -1) {
+        o->n = rows_int(rows, 0, "n");
+        o->fresh = rows_bool(rows, 0, "fresh");
+        snprintf(o->xid, sizeof o->xid, "%s", rows_text(rows, 0, "xid"));
+    }
+}
+
+static void turn(int64_t ms)
+{
+    int64_t end = clock_boot_ms() + ms;
+
+    do {
+        event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+        usleep(500);
+    } while (clock_boot_ms() < end);
+}
+
+/* Evaluates the condition until it is true: give it no side effects. */
+#define wait_for(condition)                                                                        \
+    do {                                                                                           \
+        int64_t wait_end = clock_boot_ms() + 9000;                                                 \
+        while (!(condition) && clock_boot_ms() < wait_end) {                                       \
+            turn(1);                                                                               \
+        }                                                                                          \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+static void start(const char *folder, unsigned lanes)
+{
+    const struct database_options options = {.statements = STATEMENT,
+                                             .count = STATEMENTS,
+                                             .lanes = lanes,
+                                             .call_timeout_ms = 8000,
+                                             .queue_max = 1000,
+                                             .application_name = "test_database",
+                                             .listen_channel = "komet",
+                                             .on_notify = on_notify};
+
+    setenv("PGHOST", folder, 1);
+    loop = loop_new();
+    db = database_new(loop, &options);
+}
+
+static void finish(void)
+{
+    database_free(db);
+    loop_free(loop);
+    db = NULL;
+}
+
+static void put_until(struct outcome *o, const char *id, const char *n, int64_t deadline)
+{
+    *o = (struct outcome){.n = -1};
+    database_call(db, &STATEMENT[ITEM_PUT], (const char *const[]){id, n}, deadline, on_done, o);
+    assert_int_equal(o->called, 0); /* never from inside */
+}
+
+static void put(struct outcome *o, const char *id, const char *n)
+{
+    put_until(o, id, n, 0);
+}
+
+static void call_one(struct outcome *o, int statement, const char *parameter)
+{
+    *o = (struct outcome){0};
+    database_call(db, &STATEMENT[statement], (const char *const[]){parameter}, 0, on_done, o);
+}
+
+static void on_bytes(void *context, enum database_outcome outcome, const struct rows *rows,
+                     const struct error *e)
+{
+    size_t n = 9;
+
+    assert_null(e);
+    assert_int_equal(outcome, DATABASE_DONE);
+    uint8_t *bytes = rows_bytes(rows, 0, "b", &n);
+    assert_int_equal(n, 2);
+    assert_memory_equal(bytes, "\x00\xff", 2);
+    assert_null(rows_text(rows, 0, "none"));
+    assert_null(rows_bytes(rows, 0, "none", &n));
+    assert_int_equal(rows_int(rows, 0, "n"), 5);
+    free(bytes);
+    ++*(int *)context;
+}
+
+static void calls_of_one_turn_share_a_commit(void **state)
+{
+    struct outcome o[10];
+    char id[16];
+    int bytes = 0;
+
+    (void)state;
+    start(cluster_folder, 2);
+    for (int i = 0; i < 10; i++) {
+        snprintf(id, sizeof id, "batch%d", i);
+        put(&o[i], id, "5");
+    }
+    assert_int_equal(database_depth(db), 10);
+    wait_for(o[9].called == 1);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(o[i].outcome, DATABASE_DONE);
+        assert_int_equal(o[i].n, 5);
+        assert_true(o[i].fresh);
+        assert_string_equal(o[i].xid, o[0].xid);
+    }
+    database_call(db, &STATEMENT[ITEM_GET], (const char *const[]){"batch3"}, 0, on_bytes, &bytes);
+    wait_for(bytes == 1);
+    assert_int_equal(database_depth(db), 0);
+    finish();
+}
+
+static void a_bad_call_harms_no_other(void **state)
+{
+    struct outcome o[8];
+    char id[16];
+
+    (void)state;
+    start(cluster_folder, 2);
+    for (int i = 0; i < 8; i++) {
+        snprintf(id, sizeof id, "bad%d", i);
+        put(&o[i], id, i == 2 ? "-1" : i == 5 ? "13" : "5");
+    }
+    wait_for(database_depth(db) == 0);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(o[i].called, 1);
+        assert_int_equal(o[i].outcome, i == 2 || i == 5 ? DATABASE_ROLLED_BACK : DATABASE_DONE);
+    }
+    assert_int_equal(o[2].e.kind, ERROR_REFUSED);
+    assert_string_equal(o[2].e.code, "amount_out_of_range");
+    assert_string_equal(o[2].e.field, "amount");
+    assert_string_equal(o[2].e.sentence, "The amount must not be negative.");
+    assert_int_equal(o[5].e.kind, ERROR_FAILED);
+    assert_string_equal(o[5].e.code, "database_failed");
+    assert_non_null(strstr(o[5].e.context, "22012"));
+    assert_string_equal(cluster_sql("SELECT count(*) FROM item WHERE id LIKE 'bad%'"), "6");
+    finish();
+}
+
+static void a_constraint_that_fails_at_commit_is_rolled_back(void **state)
+{
+    struct outcome bad;
+    struct outcome good;
+
+    (void)state;
+    start(cluster_folder, 1);
+    call_one(&bad, CHILD_PUT, "orphan");
+    put(&good, "beside-orphan", "5");
+    wait_for(bad.called && good.called);
+    assert_int_equal(bad.outcome, DATABASE_ROLLED_BACK);
+    assert_non_null(strstr(bad.e.context, "23503"));
+    assert_int_equal(good.outcome, DATABASE_DONE);
+    assert_string_equal(cluster_sql("SELECT count(*) FROM child"), "0");
+    finish();
+}
+
+/* The cut cable after COMMIT: unknown, and the same question again finds the row. */
+static void a_lost_commit_answer_is_unknown(void **state)
+{
+    struct proxy proxy;
+    struct outcome o;
+    char folder[128];
+
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/proxy", cluster_folder);
+    mkdir(folder, 0755);
+    proxy_start(&proxy, folder, cluster_folder, CLUSTER_PORT);
+    start(folder, 1);
+    wait_for(database_ready(db));
+
+    atomic_store(&proxy.fault, PROXY_CUT_AT_ANSWER);
+    put(&o, "lost", "5");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_UNKNOWN);
+    assert_string_equal(o.e.code, "database_unknown");
+    put(&o, "lost", "5");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_DONE);
+    assert_false(o.fresh); /* it had been committed */
+
+    atomic_store(&proxy.fault, PROXY_CUT_REQUEST);
+    put(&o, "cut", "5");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_UNKNOWN); /* we can't know that it never arrived */
+    assert_string_equal(cluster_sql("SELECT count(*) FROM item WHERE id = 'cut'"), "0");
+
+    wait_for(database_ready(db));
+    atomic_store(&proxy.fault, PROXY_HOLD_ANSWER);
+    int64_t before = clock_boot_ms();
+    put_until(&o, "held", "5", before + 400);
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_UNKNOWN);
+    assert_in_range(clock_boot_ms() - before, 400, 1000);
+    assert_int_equal(atomic_load(&proxy.faults_done), 3);
+    atomic_store(&proxy.fault, PROXY_PASS);
+    put(&o, "held", "5"); /* the held connection is gone: a new one answers */
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_DONE);
+    finish();
+    proxy_stop(&proxy);
+}
+
+static void a_backend_killed_in_commit_is_unknown(void **state)
+{
+    struct outcome o;
+
+    (void)state;
+    start(cluster_folder, 1);
+    call_one(&o, SLOW_PUT, "x");
+    wait_for(atoi(cluster_sql("SELECT count(*) FROM pg_stat_activity WHERE"
+                              " application_name = 'test_database' AND wait_event = 'PgSleep'")));
+    cluster_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'test_database'");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_UNKNOWN);
+    finish();
+}
+
+/* Killed outside a commit nothing is in doubt: both kinds are run again by themselves. */
+static void a_backend_killed_before_commit_is_run_again(void **state)
+{
+    struct outcome o;
+    struct outcome nap;
+
+    (void)state;
+    start(cluster_folder, 2);
+    wait_for(database_ready(db));
+    PGconn *conn = PQconnectdb("user=postgres dbname=postgres");
+    PQclear(PQexec(conn, "BEGIN; LOCK TABLE item"));
+    put(&o, "killed", "5");
+    call_one(&nap, NAP, "0.3");
+    turn(100);
+    cluster_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'test_database'");
+    turn(100);
+    assert_int_equal(o.called, 0);
+    PQclear(PQexec(conn, "COMMIT"));
+    PQfinish(conn);
+    wait_for(o.called && nap.called);
+    assert_int_equal(o.outcome, DATABASE_DONE);
+    assert_true(o.fresh);
+    assert_int_equal(nap.outcome, DATABASE_DONE);
+    finish();
+}
+
+/* COMMIT answers with a mere warning when its wait for the standby is cancelled. Asked again, the
+ * function writes nothing, and still must not be done before the standby has it. */
+static void a_commit_without_its_standby_is_unknown(void **state)
+{
+    struct outcome o;
+
+    (void)state;
+    start(cluster_folder, 1);
+    put(&o, "before-standby", "5");
+    wait_for(o.called);
+    cluster_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    cluster_sql("SELECT pg_reload_conf()");
+    turn(200);
+    put(&o, "standby", "5");
+    wait_for(atoi(cluster_sql("SELECT count(*) FROM pg_stat_activity"
+                              " WHERE wait_event = 'SyncRep'")));
+    cluster_sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+                " WHERE wait_event = 'SyncRep'");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_UNKNOWN);
+    put_until(&o, "standby", "5", clock_boot_ms() + 500);
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_UNKNOWN);
+    cluster_sql("ALTER SYSTEM RESET synchronous_standby_names");
+    cluster_sql("SELECT pg_reload_conf()");
+    put(&o, "standby", "5");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_DONE);
+    assert_false(o.fresh);
+    finish();
+}
+
+static void set_and_reload(const char *sql)
+{
+    cluster_sql(sql);
+    cluster_sql("SELECT pg_reload_conf()");
+}
+
+static void an_unsafe_server_is_refused(void **state)
+{
+    struct outcome o;
+
+    (void)state;
+    set_and_reload("ALTER SYSTEM SET fsync = off");
+    start(cluster_folder, 2);
+    put_until(&o, "unsafe", "5", clock_boot_ms() + 500);
+    turn(700);
+    assert_false(database_ready(db));
+    assert_int_equal(o.called, 1);
+    assert_int_equal(o.outcome, DATABASE_ROLLED_BACK);
+    assert_string_equal(o.e.code, "database_timeout");
+    set_and_reload("ALTER SYSTEM RESET fsync");
+    wait_for(database_ready(db));
+    put(&o, "unsafe", "5");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_DONE);
+    /* and noticed while serving */
+    set_and_reload("ALTER SYSTEM SET full_page_writes = off");
+    wait_for(!database_ready(db));
+    set_and_reload("ALTER SYSTEM RESET full_page_writes");
+    wait_for(database_ready(db));
+    finish();
+}
+
+static void a_function_that_changed_is_refused(void **state)
+{
+    (void)state;
+    cluster_sql("ALTER FUNCTION child_put(text) RENAME TO child_put_old");
+    start(cluster_folder, 1);
+    turn(400);
+    assert_false(database_ready(db));
+    cluster_sql("ALTER FUNCTION child_put_old(text) RENAME TO child_put");
+    wait_for(database_ready(db));
+    finish();
+}
+
+static void a_deadlock_is_tried_again(void **state)
+{
+    struct outcome o[40];
+    char id[16];
+
+    (void)state;
+    start(cluster_folder, 4);
+    wait_for(database_ready(db));
+    turn(200); /* all lanes */
+    for (int i = 0; i < 40; i++) { /* one turn each, so that lanes meet on the same keys */
+        snprintf(id, sizeof id, "dead%d", i % 2 == 0 ? i / 2 : 19 - i / 2);
+        put(&o[i], id, "5");
+        if (i % 10 == 9) {
+            event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+        }
+    }
+    wait_for(database_depth(db) == 0);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(o[i].outcome, DATABASE_DONE);
+    }
+    finish();
+}
+
+static void notifications_arrive_also_after_a_reconnect(void **state)
+{
+    (void)state;
+    notified = 0;
+    start(cluster_folder, 1);
+    wait_for(notified == 1);
+    assert_string_equal(notification, ""); /* look for yourself */
+    cluster_sql("NOTIFY komet, 'hello'");
+    wait_for(notified == 2);
+    assert_string_equal(notification, "hello");
+    cluster_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'test_database'");
+    wait_for(notified == 3);
+    cluster_sql("NOTIFY komet, 'again'");
+    wait_for(notified == 4);
+    assert_string_equal(notification, "again");
+    finish();
+}
+
+static int group_start(void **state)
+{
+    char port[16];
+
+    (void)state;
+    log_start("test_database");
+    snprintf(port, sizeof port, "%d", CLUSTER_PORT);
+    setenv("PGPORT", port, 1);
+    setenv("PGUSER", "postgres", 1);
+    setenv("PGDATABASE", "postgres", 1);
+    if (cluster_start() != 0) {
+        return -1;
+    }
+    cluster_sql(SCHEMA);
+    return 0;
+}
+
+static int group_end(void **state)
+{
+    (void)state;
+    cluster_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_of_one_turn_share_a_commit),
+        cmocka_unit_test(a_bad_call_harms_no_other),
+        cmocka_unit_test(a_constraint_that_fails_at_commit_is_rolled_back),
+        cmocka_unit_test(a_lost_commit_answer_is_unknown),
+        cmocka_unit_test(a_backend_killed_in_commit_is_unknown),
+        cmocka_unit_test(a_backend_killed_before_commit_is_run_again),
+        cmocka_unit_test(a_commit_without_its_standby_is_unknown),
+        cmocka_unit_test(a_deadlock_is_tried_again),
+        cmocka_unit_test(notifications_arrive_also_after_a_reconnect),
+        cmocka_unit_test(a_function_that_changed_is_refused),
+        cmocka_unit_test(an_unsafe_server_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, group_start, group_end);
+}
