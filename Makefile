@@ -4,6 +4,7 @@
 #   make demo [KEEP=1]       one business day, from the first sale to the close
 #   make test                unit, SQL and end-to-end tests
 #   make lint | bench | faults | fuzz SECONDS=60 | system-test
+#   make protocol            writes ipc/PROTOCOL.md anew from ipc/messages.txt
 #   make install DESTDIR=/somewhere
 # Sources are found by wildcard: a new file in a room is built without a change here.
 
@@ -81,11 +82,16 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(FZ)/%,$(FUZZ_SOURCES))
 
 # --- targets -------------------------------------------------------------------------------------
 
-.PHONY: all units benches fuzzers deps demo test lint bench faults fuzz system-test install clean FORCE
+.PHONY: all units benches fuzzers protocol deps demo test lint bench faults fuzz system-test install \
+    clean FORCE
 all: $(PROGRAMS:%=$B/%) $(SIMULATOR)
 units: $(UNITS)
 benches: $(BENCHES)
 fuzzers: $(FUZZERS)
+
+# The page for POS integrators, after ipc/messages.txt was changed.
+protocol:
+	$(PYTHON) ipc/generate.py --messages ipc/messages.txt --protocol ipc/PROTOCOL.md
 
 deps:
 	@bash tests/deps.sh
@@ -132,8 +138,7 @@ endif
 # was made with others is made again.
 define write_if_changed
 @mkdir -p $(@D)
-@printf '%s\n' $1 > $@.new
-@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+@printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 > $@
 endef
 $B/flags: FORCE
 	$(call write_if_changed,'$(CC) $(CFLAGS) $(LDFLAGS)')

@@ -73,9 +73,8 @@ static void answer(struct call *call, enum database_outcome outcome, struct erro
 
 static void answer_unknown(struct call *call)
 {
-    struct error *e = error_wrap(
-        error_failed("database_unknown", "the database's answer was lost"), "%s",
-        call->statement->name);
+    struct error *e = error_wrap(error_failed("database_unknown", "the database's answer was lost"),
+                                 "%s", call->statement->name);
 
     if (call->statement->kind == STATEMENT_WRITE) {
         log_event(LOG_COMMIT_UNKNOWN, {"KOMETPAY_STATEMENT", call->statement->name});
@@ -211,8 +210,8 @@ static bool lane_gather(struct database *db, struct lane *lane)
     if (!writes && db->reads.count == 0) {
         return false;
     }
-    batch->kind = writes && !(db->reads_next && db->reads.count > 0) ? STATEMENT_WRITE
-                                                                    : STATEMENT_READ;
+    batch->kind =
+        writes && !(db->reads_next && db->reads.count > 0) ? STATEMENT_WRITE : STATEMENT_READ;
     batch->count = 0;
     batch->failed = BATCH_NO_CALL;
     batch->failure = NULL;
@@ -320,8 +319,7 @@ static void on_safety(void *context, enum database_outcome outcome, const struct
     database_problem(db, problem);
     for (unsigned i = 0; i < db->options.lanes; i++) {
         /* Not closed here: it may be the very lane whose answers are being handed out. */
-        db->lanes[i].retire =
-            db->lanes[i].state == LANE_BUSY || db->lanes[i].state == LANE_IDLE;
+        db->lanes[i].retire = db->lanes[i].state == LANE_BUSY || db->lanes[i].state == LANE_IDLE;
     }
 }
 
@@ -468,8 +466,8 @@ bool database_ready(const struct database *db)
 
 size_t database_depth(const struct database *db)
 {
-    size_t all = db->writes.count + db->singles.count + db->reads.count + db->refused.count +
-                 db->running;
+    size_t all =
+        db->writes.count + db->singles.count + db->reads.count + db->refused.count + db->running;
 
     return all - (db->checking && all > 0 ? 1u : 0u);
 }
@@ -509,9 +507,8 @@ void database_call(struct database *db, const struct statement *statement,
            statement < db->options.statements + db->options.count);
     call->done = done;
     call->context = context;
-    call->deadline_boot_ms = deadline_boot_ms != 0
-                                 ? deadline_boot_ms
-                                 : clock_boot_ms() + db->options.call_timeout_ms;
+    call->deadline_boot_ms =
+        deadline_boot_ms != 0 ? deadline_boot_ms : clock_boot_ms() + db->options.call_timeout_ms;
     if (db->writes.count + db->singles.count + db->reads.count >= db->options.queue_max) {
         queue_push(&db->refused, call);
     } else {

@@ -1,8 +1,10 @@
 /* PostgreSQL under the loop: non-blocking libpq in pipeline mode on a few lanes (connections).
  * WRITE calls that arrive while a commit is in flight are gathered and committed together; if one
- * of a batch fails, all are rolled back and each is run again alone. A commit counts only when it
- * answered COMMAND_OK with the tag COMMIT and no notice of unfinished replication. A commit whose
- * answer is lost is UNKNOWN, and the caller asks again with the same idempotent function.
+ * of a batch fails, all are rolled back, that one is run again alone and the others together (alone
+ * from their second spoilt batch on). A commit counts only when it answered COMMAND_OK with the tag
+ * COMMIT and no notice of unfinished replication. A commit whose answer is lost is UNKNOWN, and the
+ * caller asks again with the same idempotent function; that commit then carries a record of its
+ * own, so that it waits for the standby even if the function finds its row and writes nothing.
  * Refuses to serve (stays not ready and says so in the journal) while fsync, full_page_writes or
  * synchronous_commit is off, or the server is read-only, or the schema version differs. */
 #ifndef LIB_DATABASE_H
@@ -48,17 +50,20 @@ struct database;
 struct database_options {
     const struct statement *statements; /* array, borrowed for ever */
     size_t count;
-    unsigned lanes;                  /* 1..8 */
-    int64_t call_timeout_ms;         /* our own deadline for one call, e.g. 5000 */
-    unsigned queue_max;              /* calls waiting; above it a call is refused: database_busy */
+    unsigned lanes;          /* 1..8 */
+    int64_t call_timeout_ms; /* our own deadline for one call, e.g. 5000 */
+    unsigned queue_max;      /* calls waiting; above it a call is refused: database_busy */
     const char *application_name;
-    const char *listen_channel;      /* NULL, or LISTEN on it: see on_notify */
+    const char *listen_channel; /* NULL, or LISTEN on it: see on_notify */
+    /* Also called with "" after each (re)connect: what was told meanwhile is lost, so look. */
     void (*on_notify)(void *context, const char *payload);
     void (*on_ready)(void *context, bool ready); /* every change */
     void *context;
 };
 /* Connects (libpq's own variables, PGHOST ...) and reconnects for ever with back-off. */
 struct database *database_new(struct loop *loop, const struct database_options *options);
+/* Answers what still waits (ROLLED_BACK) or runs (UNKNOWN); these `done` must not call again. Not
+ * from inside a callback of the database. */
 void database_free(struct database *db);
 bool database_ready(const struct database *db);
 /* Waiting and running calls. */
@@ -66,7 +71,9 @@ size_t database_depth(const struct database *db);
 
 /* `rows` is not NULL only with DATABASE_DONE; `e` is borrowed and not NULL otherwise.
  * SQLSTATE KP001 raised by our functions becomes ERROR_REFUSED: its MESSAGE is the sentence,
- * its DETAIL "code|field". Others are ERROR_FAILED with code database_failed. */
+ * its DETAIL "code|field". Others are ERROR_FAILED with code database_failed, database_unknown
+ * (with DATABASE_UNKNOWN), database_busy (queue_max) or database_timeout (never sent before the
+ * deadline). RAISE WARNING in a function makes its commit UNKNOWN: our functions must not. */
 typedef void database_done(void *context, enum database_outcome outcome, const struct rows *rows,
                            const struct error *e);
 /* Parameters are texts (NULL = SQL null), copied. `done` is called exactly once, never from inside

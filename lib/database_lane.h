@@ -153,6 +153,13 @@ void lane_run(struct lane *lane);
 /* Drops the connection and settles what was running. `reason` is for the journal. */
 void lane_lose(struct lane *lane, const char *reason);
 
+/* Script: queue the steps at libpq. False when libpq refuses; its words are in the connection. */
+bool lane_send_preparations(struct lane *lane);
+bool lane_send_batch(struct lane *lane);
+/* Script: an answer while preparing or while busy. Both take the result. */
+void answer_preparation(struct lane *lane, struct step step, PGresult *result);
+void answer_batch(struct lane *lane, struct step step, PGresult *result);
+
 /* What a lane tells the database. */
 void database_settle(struct lane *lane); /* the batch ended or its connection broke */
 void database_lanes_changed(struct database *db);

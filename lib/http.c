@@ -47,7 +47,6 @@ struct http_client {
     struct exchange *running;
 };
 
-
 static void must(bool ok)
 {
     assert(ok);

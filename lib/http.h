@@ -28,13 +28,13 @@ struct http_request {
 };
 
 struct http_result {
-    int curl_code;        /* CURLcode, 0 = a complete answer */
-    bool nothing_sent;    /* REQUEST_SIZE == 0 */
-    bool sent_once;       /* REQUEST_SIZE is at most one request long (fact 1) */
-    long status;          /* 0 without an answer */
-    const char *body;     /* what arrived, NUL after it; valid during the callback */
+    int curl_code;     /* CURLcode, 0 = a complete answer */
+    bool nothing_sent; /* REQUEST_SIZE == 0 */
+    bool sent_once;    /* REQUEST_SIZE is at most one request long (fact 1) */
+    long status;       /* 0 without an answer */
+    const char *body;  /* what arrived, NUL after it; valid during the callback */
     size_t body_size;
-    bool body_too_large;  /* cut at HTTP_BODY_MAX_BYTES: curl_code is not 0 then */
+    bool body_too_large; /* cut at HTTP_BODY_MAX_BYTES: curl_code is not 0 then */
     char content_type[64];
     char request_id[96];  /* exchange-id or request-id header, or "" */
     char error_text[160]; /* curl's own words, without secrets */

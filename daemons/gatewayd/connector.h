@@ -98,7 +98,7 @@ enum lookup {
 struct lookup_request {
     enum connector_operation operation;
     const char *ref;
-    int step; /* 0 .. connector.lookup_steps - 1; ABSENT needs steps 0 and 1 to agree */
+    int step; /* 0 .. connector.lookup_steps - 1, or connector.fallback_step */
     int64_t amount_minor;
     char currency[4];
     char last_four[5];        /* "" = not known: not compared */
@@ -244,7 +244,10 @@ struct processor_list {
 struct connector {
     const char *name;
     bool idempotent;  /* a money request may be sent again with the same ref */
-    int lookup_steps; /* how many different questions build_lookup knows */
+    int lookup_steps; /* the questions by ref: all must say ABSENT before it is believed */
+    /* One more step for when those stay UNCLEAR though the processor answers: it can find, but its
+     * silence is UNCLEAR, never ABSENT. -1: there is none. */
+    int fallback_step;
 
     struct error *(*build_money)(const struct money_request *request,
                                  struct http_request **out)MUST_CHECK;
@@ -295,8 +298,8 @@ const char *lookup_name(enum lookup lookup);
 bool connector_transport(const struct http_result *result, enum outcome *outcome, bool *alarm);
 
 /* Moves the rows of `page` into `all`, dropping ids already there (processors repeat rows between
- * pages); `all->last` and `all->next` become the page's. Empties `page`. Returns how many were new:
- * 0 on a page that is not the last means the processor repeats itself. */
+ * pages); `all->last` and `all->next` become the page's. Empties `page`. Returns how many were new;
+ * 0 is no end: the second page repeats the first where the processor counts pages from 1. */
 size_t processor_list_take(struct processor_list *all, struct processor_list *page);
 void processor_list_clear(struct processor_list *list);
 

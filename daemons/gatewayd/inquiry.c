@@ -348,6 +348,23 @@ static struct lookup_request lookup_request_of(const struct inquiry *q,
     return r;
 }
 
+/* 'Not found' must be said to every question by reference. Where a search stays unclear though the
+ * processor answers, the connector's roundabout question may find, but never prove absence. */
+static bool another_question(struct inquiry *q, bool answers)
+{
+    const struct connector *c = q->connector;
+    if (q->found.lookup == LOOKUP_ABSENT && q->step + 1 < c->lookup_steps) {
+        q->step++;
+        return true;
+    }
+    if (q->found.lookup == LOOKUP_UNCLEAR && answers && c->fallback_step >= 0 &&
+        q->step != c->fallback_step) {
+        q->step = c->fallback_step;
+        return true;
+    }
+    return false;
+}
+
 static void looked_up(void *context, const struct http_result *result)
 {
     struct inquiry *q = context;
@@ -359,8 +376,7 @@ static void looked_up(void *context, const struct http_result *result)
     if (*q->found.next && ++q->pages < PAGES_MAX) {
         memcpy(q->cursor, q->found.next, sizeof q->cursor);
         ask(q);
-    } else if (q->found.lookup == LOOKUP_ABSENT && q->step + 1 < q->connector->lookup_steps) {
-        q->step++;
+    } else if (another_question(q, result->curl_code == 0)) {
         *q->cursor = 0;
         ask(q);
     } else {

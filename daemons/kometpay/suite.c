@@ -28,6 +28,7 @@ static const struct {
      "It may have been done. Ask 'kometpay payment KEY --location CODE'; don't use a new key."},
     {"deadline_passed", EXIT_CODE_PENDING,
      "It may have been done. Ask 'kometpay payment KEY --location CODE'; don't use a new key."},
+    {"close_unfinished", EXIT_CODE_PENDING, "A close may be run again at any time."},
     {"right_refused", EXIT_CODE_REFUSED,
      "Your user may not ask this: operators are in the group kometpay-operator."},
     {"location_missing", EXIT_CODE_REFUSED, "Add --location CODE; see 'kometpay location list'."},

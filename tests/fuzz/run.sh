@@ -26,7 +26,7 @@ for source in tests/fuzz/fuzz_*.c; do
     [ -d "tests/fuzz/corpus/$name" ] && corpus=("tests/fuzz/corpus/$name")
     options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 -print_final_stats=1
         -artifact_prefix="build/fuzz/crashes/$name/")
-    for dictionary in "tests/fuzz/$name.dict" build/gen/ipc/messages.dict; do
+    for dictionary in "tests/fuzz/$name.dict" build/gen/fuzz.dict; do
         if [ -f "$dictionary" ]; then
             options+=(-dict="$dictionary")
             break

@@ -24,6 +24,9 @@ static const char SCHEMA[] =
     "  IF value < 0 THEN RAISE EXCEPTION 'The amount must not be negative.'"
     "   USING ERRCODE = 'KP001', DETAIL = 'amount_out_of_range|amount'; END IF;"
     "  IF value = 13 THEN PERFORM 1 / 0; END IF;"
+    "  IF value = 40002 OR (value = 40001 AND nextval('tries') < 4) THEN"
+    "   PERFORM nextval('tries') WHERE value = 40002;"
+    "   RAISE EXCEPTION 'conflict' USING ERRCODE = '40001'; END IF;"
     "  INSERT INTO item VALUES (wanted, value) ON CONFLICT DO NOTHING;"
     "  RETURN QUERY SELECT i.id, i.n, i.xmin::text::xid8 = pg_current_xact_id(),"
     "   pg_current_xact_id_if_assigned()::text FROM item i WHERE i.id = wanted;"
@@ -41,8 +44,9 @@ static const char SCHEMA[] =
 enum { ITEM_PUT, ITEM_GET, CHILD_PUT, SLOW_PUT, NAP, STATEMENTS };
 static const struct statement STATEMENT[STATEMENTS] = {
     [ITEM_PUT] = {"item_put", "SELECT * FROM item_put($1, $2)", 2, 4, STATEMENT_WRITE},
-    [ITEM_GET] = {"item_get", "SELECT n, '\\x00ff'::bytea AS b, NULL AS none FROM item WHERE id = $1",
-                  1, 3, STATEMENT_READ},
+    [ITEM_GET] = {"item_get",
+                  "SELECT n, '\\x00ff'::bytea AS b, NULL AS none FROM item WHERE id = $1", 1, 3,
+                  STATEMENT_READ},
     [CHILD_PUT] = {"child_put", "SELECT child_put($1)", 1, 1, STATEMENT_WRITE},
     [SLOW_PUT] = {"slow_put", "SELECT slow_put($1)", 1, 1, STATEMENT_WRITE},
     [NAP] = {"nap", "SELECT 7 AS seven FROM pg_sleep($1::float8)", 1, 1, STATEMENT_READ},
@@ -308,7 +312,7 @@ static void a_backend_killed_before_commit_is_run_again(void **state)
     (void)state;
     start(cluster_folder, 2);
     wait_for(database_ready(db));
-    PGconn *conn = PQconnectdb("user=postgres dbname=postgres");
+    PGconn *conn = PQconnectdb("");
     PQclear(PQexec(conn, "BEGIN; LOCK TABLE item"));
     put(&o, "killed", "5");
     call_one(&nap, NAP, "0.3");
@@ -402,26 +406,68 @@ static void a_function_that_changed_is_refused(void **state)
     finish();
 }
 
+/* We hold "dead1" and wait for "dead2", the other holds "dead2" and wants "dead1". It is patient,
+ * so the server ends our transaction; we try again and find both. */
 static void a_deadlock_is_tried_again(void **state)
 {
-    struct outcome o[40];
-    char id[16];
+    struct outcome o[2];
 
     (void)state;
-    start(cluster_folder, 4);
+    start(cluster_folder, 1);
     wait_for(database_ready(db));
-    turn(200); /* all lanes */
-    for (int i = 0; i < 40; i++) { /* one turn each, so that lanes meet on the same keys */
-        snprintf(id, sizeof id, "dead%d", i % 2 == 0 ? i / 2 : 19 - i / 2);
-        put(&o[i], id, "5");
-        if (i % 10 == 9) {
-            event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
-        }
+    PGconn *other = PQconnectdb("");
+    PQclear(PQexec(other, "SET deadlock_timeout = '20s'"));
+    PQclear(PQexec(other, "BEGIN; INSERT INTO item VALUES ('dead2', 5)"));
+    put(&o[0], "dead1", "5");
+    put(&o[1], "dead2", "5");
+    turn(50);
+    assert_int_equal(PQsendQuery(other, "INSERT INTO item VALUES ('dead1', 5); COMMIT"), 1);
+    wait_for(o[0].called && o[1].called);
+    PQfinish(other);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(o[i].outcome, DATABASE_DONE);
+        assert_false(o[i].fresh);
+    }
+    turn(1500); /* the server counts with a delay */
+    assert_string_equal(cluster_sql("SELECT sum(deadlocks) FROM pg_stat_database"), "1");
+    finish();
+}
+
+/* A call alone in its batch is tried again by itself too. */
+static void a_conflict_alone_is_tried_again(void **state)
+{
+    struct outcome o;
+
+    (void)state;
+    cluster_sql("CREATE SEQUENCE tries");
+    start(cluster_folder, 1);
+    put(&o, "conflict", "40001");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_DONE);
+    assert_string_equal(cluster_sql("SELECT last_value FROM tries"), "4");
+    put(&o, "conflict-for-ever", "40002");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_ROLLED_BACK);
+    assert_non_null(strstr(o.e.context, "40001"));
+    assert_string_equal(cluster_sql("SELECT last_value FROM tries"), "10"); /* 1 + 5 again */
+    finish();
+}
+
+static void too_many_waiting_are_refused(void **state)
+{
+    struct outcome o[1003];
+
+    (void)state;
+    start(cluster_folder, 1);
+    for (int i = 0; i < 1003; i++) {
+        put(&o[i], "crowd", "5");
     }
     wait_for(database_depth(db) == 0);
-    for (int i = 0; i < 40; i++) {
-        assert_int_equal(o[i].outcome, DATABASE_DONE);
+    for (int i = 0; i < 1003; i++) {
+        assert_int_equal(o[i].called, 1);
+        assert_int_equal(o[i].outcome, i < 1000 ? DATABASE_DONE : DATABASE_ROLLED_BACK);
     }
+    assert_string_equal(o[1002].e.code, "database_busy");
     finish();
 }
 
@@ -479,6 +525,8 @@ int main(void)
         cmocka_unit_test(a_backend_killed_before_commit_is_run_again),
         cmocka_unit_test(a_commit_without_its_standby_is_unknown),
         cmocka_unit_test(a_deadlock_is_tried_again),
+        cmocka_unit_test(a_conflict_alone_is_tried_again),
+        cmocka_unit_test(too_many_waiting_are_refused),
         cmocka_unit_test(notifications_arrive_also_after_a_reconnect),
         cmocka_unit_test(a_function_that_changed_is_refused),
         cmocka_unit_test(an_unsafe_server_is_refused),

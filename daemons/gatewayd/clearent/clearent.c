@@ -9,7 +9,8 @@
 const struct connector clearent_connector = {
     .name = "clearent",
     .idempotent = false,
-    .lookup_steps = 3,
+    .lookup_steps = 2,
+    .fallback_step = 2,
     .build_money = clearent_build_money,
     .parse_money = clearent_parse_money,
     .build_lookup = clearent_build_lookup,

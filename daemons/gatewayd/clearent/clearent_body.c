@@ -10,7 +10,7 @@
 #include "lib/money.h"
 
 #define BODY_MAX_BYTES 4096
-#define TEXT_MAX_CHARS 50 /* the processor's own limit is not published */
+#define TEXT_MAX_BYTES 50 /* the processor's own limit is not published */
 #define AMOUNT_MAX_MINOR INT64_C(99999999999)
 #define SOFTWARE_TYPE "KometPayments"
 #define SOFTWARE_VERSION "1.0" /* as certified with the processor, not our build's version */
@@ -74,15 +74,20 @@ static void put_character(struct json_text *json, const char *text, size_t size)
     }
 }
 
-/* At most `max_chars` characters of `text`, quoted and escaped; malformed bytes become '?'. */
-static void put_string(struct json_text *json, const char *text, size_t n, size_t max_chars)
+/* At most `max` bytes of `text` in whole characters, quoted and escaped; malformed bytes become
+ * '?'. */
+static void put_string(struct json_text *json, const char *text, size_t n, size_t max)
 {
     put(json, "\"", 1);
     size_t at = 0;
-    for (size_t chars = 0; at < n && chars < max_chars; chars++) {
+    while (at < n) {
         size_t size = utf8_size((const unsigned char *)text + at, n - at);
+        size_t step = size != 0 ? size : 1;
+        if (at + step > max) {
+            break;
+        }
         put_character(json, text + at, size);
-        at += size != 0 ? size : 1;
+        at += step;
     }
     put(json, "\"", 1);
 }
@@ -102,7 +107,7 @@ static void put_member(struct json_text *json, const char *name, const char *val
 {
     if (n > 0) {
         put_name(json, name);
-        put_string(json, value, n, TEXT_MAX_CHARS);
+        put_string(json, value, n, TEXT_MAX_BYTES);
     }
 }
 
