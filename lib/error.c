@@ -1,5 +1,6 @@
 /* Errors as values: a stable code, the field at fault, a sentence for a clerk, context for the log.
  * Must never carry a secret, and must never fail itself: without memory it aborts. */
+#define LIB_ERROR_C
 #include "lib/error.h"
 
 #include <assert.h>

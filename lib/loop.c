@@ -48,13 +48,26 @@ static void soon_run(evutil_socket_t fd, short what, void *context)
     }
 }
 
+/* Precise timers: with libevent's usual coarse clock a deadline's timer can fire some milliseconds
+ * before clock_boot_ms() has reached the deadline. */
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+    if (config == NULL || event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) != 0) {
+        abort();
+    }
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (base == NULL) {
+        abort();
+    }
+    return base;
+}
+
 struct loop *loop_new(void)
 {
     struct loop *loop = memory_new(sizeof *loop);
-    loop->base = event_base_new();
-    if (loop->base == NULL) {
-        abort();
-    }
+    loop->base = base_new();
     loop->soon_end = &loop->soon_first;
     loop->soon_event = evtimer_new(loop->base, soon_run, loop);
     if (loop->soon_event == NULL) {

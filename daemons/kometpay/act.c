@@ -9,9 +9,13 @@
 #include "lib/money.h"
 
 #define LOCATION_ROW                                                                               \
-    {"location", OPTION_TEXT, "CODE", "the location whose key this is; the same to ask for it"}
+    {                                                                                              \
+        "location", OPTION_TEXT, "CODE", "the location whose key this is; the same to ask for it"  \
+    }
 #define KEY_ROW                                                                                    \
-    {"key", OPTION_TEXT, "KEY", "idempotency key; made and printed first unless given"}
+    {                                                                                              \
+        "key", OPTION_TEXT, "KEY", "idempotency key; made and printed first unless given"          \
+    }
 
 static const struct option_row AMOUNT_OPTIONS[] = {
     {"amount", OPTION_TEXT, "AMOUNT", "less than all of it"},

@@ -26,8 +26,8 @@ static const struct option_row OPTIONS[] = {
 };
 
 static const struct column SUM_COLUMNS[] = {
-    {"", COLUMN_LEFT},          {"count", COLUMN_RIGHT}, {"gross", COLUMN_RIGHT},
-    {"refunds", COLUMN_RIGHT},  {NULL, COLUMN_LEFT},
+    {"", COLUMN_LEFT},         {"count", COLUMN_RIGHT}, {"gross", COLUMN_RIGHT},
+    {"refunds", COLUMN_RIGHT}, {NULL, COLUMN_LEFT},
 };
 
 static const struct column DIFFERENCE_COLUMNS[] = {
@@ -172,7 +172,8 @@ static enum exit_code run(const struct options *o)
     bool json = options_given(o, "json");
     if ((options_text(o, "location") != NULL) == options_given(o, "every-location")) {
         (void)suite_error(error_refused("location_missing", "location",
-                                        "Give either --location CODE or --every-location."), json);
+                                        "Give either --location CODE or --every-location."),
+                          json);
         return EXIT_CODE_USAGE;
     }
     struct msg_location_list question = {0};

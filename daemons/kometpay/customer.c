@@ -21,10 +21,8 @@ static const struct option_row ADD_OPTIONS[] = {
 static const struct option_row LIST_OPTIONS[] = {OPTION_JSON, OPTION_END};
 
 static const struct column COLUMNS[] = {
-    {"customer", COLUMN_LEFT},
-    {"name", COLUMN_LEFT},
-    {"email", COLUMN_LEFT},
-    {"open (minor units)", COLUMN_RIGHT},
+    {"customer", COLUMN_LEFT}, {"name", COLUMN_LEFT},
+    {"email", COLUMN_LEFT},    {"open (minor units)", COLUMN_RIGHT},
     {NULL, COLUMN_LEFT},
 };
 

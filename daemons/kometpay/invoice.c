@@ -83,11 +83,11 @@ static void add_rows(struct table *table, const struct msg_invoice_rows *answer)
     for (size_t i = 0; i < answer->rows_count; i++) {
         const struct msg_invoice_row *r = &answer->rows[i];
         char amount[MONEY_TEXT_MAX], open[MONEY_TEXT_MAX];
-        table_row(table, (const char *[]){r->invoice, r->customer, r->location, r->invoice_date,
-                                          r->due_date,
-                                          amount_text(r->amount_minor, r->currency, amount),
-                                          amount_text(r->open_minor, r->currency, open),
-                                          r->currency, invoice_row_state_text(r->state)});
+        table_row(table,
+                  (const char *[]){r->invoice, r->customer, r->location, r->invoice_date,
+                                   r->due_date, amount_text(r->amount_minor, r->currency, amount),
+                                   amount_text(r->open_minor, r->currency, open), r->currency,
+                                   invoice_row_state_text(r->state)});
     }
 }
 
@@ -107,8 +107,7 @@ static struct error *read_invoices(struct msg_invoice_list *m, struct table *tab
         suite_collect_rows(rows, MESSAGE_INVOICE_ROWS, answer);
         more = answer->more && answer->rows_count > 0;
         if (more) {
-            snprintf(m->after, sizeof m->after, "%s",
-                     answer->rows[answer->rows_count - 1].invoice);
+            snprintf(m->after, sizeof m->after, "%s", answer->rows[answer->rows_count - 1].invoice);
         }
         message_free(MESSAGE_INVOICE_ROWS, got);
     }

@@ -30,7 +30,7 @@ static const struct option_row OPTIONS[] = {
 };
 
 static const struct column FAULT_COLUMNS[] = {
-    {"line", COLUMN_RIGHT}, {"field", COLUMN_LEFT}, {"code", COLUMN_LEFT},
+    {"line", COLUMN_RIGHT},         {"field", COLUMN_LEFT}, {"code", COLUMN_LEFT},
     {"what is wrong", COLUMN_LEFT}, {NULL, COLUMN_LEFT},
 };
 
@@ -174,8 +174,10 @@ static struct error *pass(struct import *import, bool check_only)
             e = send_piece(import, &piece, check_only);
         }
         if (e != NULL && !check_only) {
-            return error_wrap(e, "%" PRId64 " invoices are imported; run the same command again: "
-                                 "those are skipped", import->created + import->changed);
+            return error_wrap(e,
+                              "%" PRId64 " invoices are imported; run the same command again: "
+                              "those are skipped",
+                              import->created + import->changed);
         }
         if (e != NULL) {
             return error_wrap(e, "nothing is imported");
@@ -189,11 +191,11 @@ static void print_result(const struct import *import, bool check_only, bool json
 {
     bool bad = import->fault_count > 0;
     if (json) {
-        json_t *object = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "imported",
-                                   !check_only && !bad, "read", (json_int_t)import->read, "created",
-                                   (json_int_t)import->created, "changed",
-                                   (json_int_t)import->changed, "same", (json_int_t)import->same,
-                                   "faults", (json_int_t)import->fault_count);
+        json_t *object =
+            json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "imported", !check_only && !bad, "read",
+                      (json_int_t)import->read, "created", (json_int_t)import->created, "changed",
+                      (json_int_t)import->changed, "same", (json_int_t)import->same, "faults",
+                      (json_int_t)import->fault_count);
         (void)json_dumpf(object, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(object);
@@ -205,8 +207,10 @@ static void print_result(const struct import *import, bool check_only, bool json
     }
     if (bad) {
         table_print(import->faults, stderr, false);
-        fprintf(stderr, "Nothing is imported: %" PRId64 " faults. Correct the file and run the "
-                        "same command again.\n", import->fault_count);
+        fprintf(stderr,
+                "Nothing is imported: %" PRId64 " faults. Correct the file and run the "
+                "same command again.\n",
+                import->fault_count);
     }
 }
 

@@ -87,8 +87,8 @@ static enum exit_code run_list(const struct options *o)
     bool json = options_given(o, "json");
     struct msg_location_list m = {0};
     void *got = NULL;
-    struct error *e =
-        suite_call("settled", MESSAGE_LOCATION_LIST, &m, SUITE_WAIT_MS, MESSAGE_LOCATION_ROWS, &got);
+    struct error *e = suite_call("settled", MESSAGE_LOCATION_LIST, &m, SUITE_WAIT_MS,
+                                 MESSAGE_LOCATION_ROWS, &got);
     if (e != NULL) {
         return suite_error(e, json);
     }

@@ -31,14 +31,22 @@ static const struct column COLUMNS[] = {
 };
 
 /* libpq's message in one line, for the sentence. */
-static struct error *sql_failed(const char *what, const char *message)
+static struct error *failed(const char *code, const char *what, const char *message)
 {
     char text[200];
     snprintf(text, sizeof text, "%s", message);
     for (char *c = text; *c != '\0'; c++) {
-        *c = *c == '\n' ? ' ' : *c;
+        *c = *c == '\n' || *c == '\t' ? ' ' : *c;
     }
-    return error_failed("sql_failed", "%s: %s", what, text);
+    for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--) {
+        text[n - 1] = '\0';
+    }
+    return error_failed(code, "%s: %s", what, text);
+}
+
+static struct error *sql_failed(const char *what, const char *message)
+{
+    return failed("sql_failed", what, message);
 }
 
 static struct error *run_sql(PGconn *db, const char *what, const char *sql)
@@ -62,8 +70,7 @@ static struct error *connect_database(PGconn **out)
 {
     *out = PQconnectdb("application_name=kometpay-db");
     if (PQstatus(*out) != CONNECTION_OK) {
-        struct error *e = error_failed("database_unreachable", "PostgreSQL: %s",
-                                       PQerrorMessage(*out));
+        struct error *e = failed("database_unreachable", "PostgreSQL", PQerrorMessage(*out));
         PQfinish(*out);
         *out = NULL;
         return e;
@@ -159,7 +166,8 @@ static struct error *run_file(PGconn *db, const struct migration_file *file)
 {
     PGresult *result = PQexec(db, file->text);
     struct error *e = NULL;
-    if (PQresultStatus(result) == PGRES_FATAL_ERROR || PQresultStatus(result) == PGRES_BAD_RESPONSE) {
+    if (PQresultStatus(result) == PGRES_FATAL_ERROR ||
+        PQresultStatus(result) == PGRES_BAD_RESPONSE) {
         const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
         const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
         e = sql_failed("SQL", message != NULL ? message : PQerrorMessage(db));
@@ -193,8 +201,8 @@ static struct error *record_file(PGconn *db, const struct migration_file *file)
 static struct error *commit(PGconn *db)
 {
     PGresult *result = PQexec(db, "COMMIT");
-    bool good = PQresultStatus(result) == PGRES_COMMAND_OK &&
-                strcmp(PQcmdStatus(result), "COMMIT") == 0;
+    bool good =
+        PQresultStatus(result) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(result), "COMMIT") == 0;
     PQclear(result);
     return good ? NULL : sql_failed("COMMIT", PQerrorMessage(db));
 }
@@ -273,7 +281,9 @@ static enum exit_code run_migrate(const struct options *o)
 static void add_status(struct table *table, json_t *rows, const char *number, const char *name,
                        const char *state, const char *at, const char *sha256)
 {
-    table_row(table, (const char *[]){number, name, state, at, sha256});
+    char begin[13]; /* enough for people; JSON has all of it */
+    snprintf(begin, sizeof begin, "%s", sha256);
+    table_row(table, (const char *[]){number, name, state, at, begin});
     json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:s}", "number", atoi(number), "name", name,
                             "state", state, "applied_at", at, "sha256", sha256);
     if (json_array_append_new(rows, row) != 0) {
@@ -293,16 +303,20 @@ static enum exit_code add_all_status(const PGresult *records, const struct migra
         char number[16];
         snprintf(number, sizeof number, "%04d", file->number);
         add_status(table, rows, number, file->name,
-                   row < 0 ? "pending" : same ? "applied" : "changed",
+                   row < 0 ? "pending"
+                   : same  ? "applied"
+                           : "changed",
                    row < 0 ? "" : PQgetvalue(records, row, 3), file->sha256);
-        exit = row >= 0 && !same               ? EXIT_CODE_REFUSED
+        exit = row >= 0 && !same                 ? EXIT_CODE_REFUSED
                : row < 0 && exit == EXIT_CODE_OK ? EXIT_CODE_DECLINED
                                                  : exit;
     }
     for (int row = 0; row < PQntuples(records); row++) {
         if (file_of(folder, atoi(PQgetvalue(records, row, 0))) == NULL) {
-            add_status(table, rows, PQgetvalue(records, row, 0), PQgetvalue(records, row, 1),
-                       "missing", PQgetvalue(records, row, 3), PQgetvalue(records, row, 2));
+            char number[16];
+            snprintf(number, sizeof number, "%04d", atoi(PQgetvalue(records, row, 0)));
+            add_status(table, rows, number, PQgetvalue(records, row, 1), "missing",
+                       PQgetvalue(records, row, 3), PQgetvalue(records, row, 2));
             exit = EXIT_CODE_REFUSED;
         }
     }
@@ -344,8 +358,9 @@ const struct command COMMAND_DB_MIGRATE = {
     .summary = "bring the database to this version's schema",
     .words = "",
     .options = OPTIONS,
-    .examples = "  sudo -u postgres PGDATABASE=kometpay kometpay db migrate\n"
-                "  PGHOST=/tmp/pg PGDATABASE=kometpay kometpay db migrate --sql-dir sql/migrations\n",
+    .examples =
+        "  sudo -u postgres PGDATABASE=kometpay kometpay db migrate\n"
+        "  PGHOST=/tmp/pg PGDATABASE=kometpay kometpay db migrate --sql-dir sql/migrations\n",
     .run = run_migrate,
 };
 

@@ -36,8 +36,7 @@ static struct error *parse_name(const char *file, struct migration_file *out)
         out->number = out->number * 10 + (file[i] - '0');
     }
     if (!good) {
-        return error_refused("migration_name", "sql-dir",
-                             "%s isn't called NNNN_name.sql.", file);
+        return error_refused("migration_name", "sql-dir", "%s isn't called NNNN_name.sql.", file);
     }
     memcpy(out->name, file + NUMBER_DIGITS + 1, n - NUMBER_DIGITS - 1);
     return NULL;
@@ -88,9 +87,9 @@ static struct error *read_files(const char *path, struct dirent **entries, size_
                                 struct migration_folder *out)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct error *e = fd < 0 ? error_refused("migrations_missing", "sql-dir", "%s: %s", path,
-                                             strerror(errno))
-                             : NULL;
+    struct error *e =
+        fd < 0 ? error_refused("migrations_missing", "sql-dir", "%s: %s", path, strerror(errno))
+               : NULL;
     for (size_t i = 0; e == NULL && i < count; i++) {
         struct migration_file *file = &out->files[out->count++];
         e = parse_name(entries[i]->d_name, file);

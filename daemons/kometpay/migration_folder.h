@@ -12,9 +12,9 @@
 
 struct migration_file {
     int number;
-    char name[128];   /* "payment_sale" */
-    char sha256[65];  /* of the file's bytes, hexadecimal */
-    char *text;       /* owned */
+    char name[128];  /* "payment_sale" */
+    char sha256[65]; /* of the file's bytes, hexadecimal */
+    char *text;      /* owned */
     size_t size;
 };
 

@@ -1,5 +1,6 @@
 /* Arguments of a subcommand by a table of options: --name value, --name=value, flags, lists, and
- * words. Must never repeat a value in an error: it may be a card number typed in the wrong place. */
+ * words. Must never repeat a value in an error: it may be a card number typed in the wrong place.
+ */
 #ifndef KOMETPAY_OPTION_H
 #define KOMETPAY_OPTION_H
 
@@ -23,8 +24,14 @@ struct option_row {
     const char *sentence;
 };
 
-#define OPTION_JSON {"json", OPTION_FLAG, NULL, "print JSON instead of text"}
-#define OPTION_END {NULL, OPTION_FLAG, NULL, NULL}
+#define OPTION_JSON                                                                                \
+    {                                                                                              \
+        "json", OPTION_FLAG, NULL, "print JSON instead of text"                                    \
+    }
+#define OPTION_END                                                                                 \
+    {                                                                                              \
+        NULL, OPTION_FLAG, NULL, NULL                                                              \
+    }
 
 struct options; /* parsed arguments; values borrow argv */
 

@@ -130,8 +130,8 @@ static enum exit_code run(const struct options *o)
                        &got);
         answer = got;
     }
-    enum exit_code exit = e != NULL ? suite_error(e, json)
-                                    : payment_report(answer, pay->key, pay->location, json);
+    enum exit_code exit =
+        e != NULL ? suite_error(e, json) : payment_report(answer, pay->key, pay->location, json);
     message_free(MESSAGE_PAYMENT_ANSWER, answer);
     message_free(MESSAGE_PAY, pay);
     return exit;

@@ -55,7 +55,8 @@ static struct error *socket_path(const char *daemon, char path[PATH_MAX_BYTES])
     }
     int n = snprintf(path, PATH_MAX_BYTES, "%s/%s.sock", directory, daemon);
     if (n < 0 || n >= PATH_MAX_BYTES) {
-        return error_refused("setting_invalid", "KOMETPAY_RUN_DIR", "KOMETPAY_RUN_DIR is too long.");
+        return error_refused("setting_invalid", "KOMETPAY_RUN_DIR",
+                             "KOMETPAY_RUN_DIR is too long.");
     }
     return NULL;
 }

@@ -10,9 +10,9 @@
 #include "ipc/message.h"
 #include "lib/error.h"
 
-#define SUITE_WAIT_MS 20000        /* a question */
+#define SUITE_WAIT_MS 20000         /* a question */
 #define SUITE_PAYMENT_WAIT_MS 60000 /* an act on money: terminald says PENDING before */
-#define SUITE_CLOSE_WAIT_MS 600000 /* a day's close reads the processor's whole report */
+#define SUITE_CLOSE_WAIT_MS 600000  /* a day's close reads the processor's whole report */
 
 /* One request to $KOMETPAY_RUN_DIR/DAEMON.sock. The caller owns *answer, which is of type `expect`
  * (message_free). Errors: what the daemon said; ipc_unreachable, ipc_lost, deadline_passed. */

@@ -23,17 +23,19 @@ static const struct option_row OPTIONS[] = {
 static const char *const DAEMONS[] = {"terminald", "gatewayd", "vaultd", "settled"};
 
 static const struct column COLUMNS[] = {
-    {"daemon", COLUMN_LEFT},      {"state", COLUMN_STATE},       {"up", COLUMN_RIGHT},
-    {"in flight", COLUMN_RIGHT},  {"connections", COLUMN_RIGHT}, {"unknown", COLUMN_RIGHT},
-    {"oldest", COLUMN_RIGHT},     {"review", COLUMN_RIGHT},      {"version", COLUMN_LEFT},
-    {"says", COLUMN_LEFT},        {NULL, COLUMN_LEFT},
+    {"daemon", COLUMN_LEFT},     {"state", COLUMN_STATE},       {"up", COLUMN_RIGHT},
+    {"in flight", COLUMN_RIGHT}, {"connections", COLUMN_RIGHT}, {"unknown", COLUMN_RIGHT},
+    {"oldest", COLUMN_RIGHT},    {"review", COLUMN_RIGHT},      {"version", COLUMN_LEFT},
+    {"says", COLUMN_LEFT},       {NULL, COLUMN_LEFT},
 };
 
 /* What matters most to a monitor comes last and wins. */
 static enum exit_code worse(enum exit_code a, enum exit_code b)
 {
     static const int RANK[] = {
-        [EXIT_CODE_OK] = 0, [EXIT_CODE_PENDING] = 1, [EXIT_CODE_REVIEW] = 2,
+        [EXIT_CODE_OK] = 0,
+        [EXIT_CODE_PENDING] = 1,
+        [EXIT_CODE_REVIEW] = 2,
         [EXIT_CODE_UNREACHABLE] = 3,
     };
     return RANK[a] >= RANK[b] ? a : b;
@@ -64,13 +66,12 @@ static enum exit_code add_state(struct table *table, const struct msg_daemon_sta
 {
     char up[NUMBER_MAX_BYTES], flight[NUMBER_MAX_BYTES], connections[NUMBER_MAX_BYTES],
         unknown[NUMBER_MAX_BYTES], oldest[NUMBER_MAX_BYTES], review[NUMBER_MAX_BYTES];
-    table_row(table, (const char *[]){s->daemon, s->ready ? "ready" : "not ready",
-                                      duration(s->up_ms, up), number(s->in_flight, flight),
-                                      number(s->connections, connections),
-                                      s->unknown > 0 ? number(s->unknown, unknown) : "",
-                                      s->unknown > 0 ? duration(s->oldest_unknown_ms, oldest) : "",
-                                      s->review > 0 ? number(s->review, review) : "", s->version,
-                                      s->sentence});
+    table_row(table, (const char *[]){
+                         s->daemon, s->ready ? "ready" : "not ready", duration(s->up_ms, up),
+                         number(s->in_flight, flight), number(s->connections, connections),
+                         s->unknown > 0 ? number(s->unknown, unknown) : "",
+                         s->unknown > 0 ? duration(s->oldest_unknown_ms, oldest) : "",
+                         s->review > 0 ? number(s->review, review) : "", s->version, s->sentence});
     enum exit_code exit = s->ready ? EXIT_CODE_OK : EXIT_CODE_UNREACHABLE;
     exit = worse(exit, s->unknown > 0 ? EXIT_CODE_PENDING : EXIT_CODE_OK);
     return worse(exit, s->review > 0 ? EXIT_CODE_REVIEW : EXIT_CODE_OK);

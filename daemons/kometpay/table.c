@@ -209,11 +209,11 @@ const char *table_state_colour(const char *word)
     static const struct {
         const char *word, *escape;
     } colours[] = {
-        {"APPROVED", "\x1b[32m"},    {"yes", "\x1b[32m"},        {"PAID", "\x1b[32m"},
-        {"applied", "\x1b[32m"},     {"ready", "\x1b[32m"},      {"DECLINED", "\x1b[31m"},
+        {"APPROVED", "\x1b[32m"},    {"yes", "\x1b[32m"},         {"PAID", "\x1b[32m"},
+        {"applied", "\x1b[32m"},     {"ready", "\x1b[32m"},       {"DECLINED", "\x1b[31m"},
         {"NOT_CHARGED", "\x1b[31m"}, {"unreachable", "\x1b[31m"}, {"changed", "\x1b[31m"},
-        {"missing", "\x1b[31m"},     {"PENDING", "\x1b[33m"},    {"SENDING", "\x1b[33m"},
-        {"UNKNOWN", "\x1b[33m"},     {"REVERSING", "\x1b[33m"},  {"pending", "\x1b[33m"},
+        {"missing", "\x1b[31m"},     {"PENDING", "\x1b[33m"},     {"SENDING", "\x1b[33m"},
+        {"UNKNOWN", "\x1b[33m"},     {"REVERSING", "\x1b[33m"},   {"pending", "\x1b[33m"},
         {"not ready", "\x1b[33m"},   {"REVIEW", "\x1b[1;35m"},
     };
     for (size_t i = 0; i < sizeof colours / sizeof *colours; i++) {

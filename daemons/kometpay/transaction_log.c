@@ -33,11 +33,11 @@ static const struct option_row LOG_OPTIONS[] = {
 };
 
 static const struct column LOG_COLUMNS[] = {
-    {"at", COLUMN_LEFT},       {"location", COLUMN_LEFT},  {"pos", COLUMN_LEFT},
-    {"kind", COLUMN_LEFT},     {"state", COLUMN_STATE},    {"amount", COLUMN_RIGHT},
-    {"currency", COLUMN_LEFT}, {"card", COLUMN_LEFT},      {"last four", COLUMN_LEFT},
-    {"code", COLUMN_LEFT},     {"reason", COLUMN_LEFT},    {"customer", COLUMN_LEFT},
-    {"invoices", COLUMN_LEFT}, {"batch", COLUMN_LEFT},     {"to reconcile", COLUMN_LEFT},
+    {"at", COLUMN_LEFT},       {"location", COLUMN_LEFT}, {"pos", COLUMN_LEFT},
+    {"kind", COLUMN_LEFT},     {"state", COLUMN_STATE},   {"amount", COLUMN_RIGHT},
+    {"currency", COLUMN_LEFT}, {"card", COLUMN_LEFT},     {"last four", COLUMN_LEFT},
+    {"code", COLUMN_LEFT},     {"reason", COLUMN_LEFT},   {"customer", COLUMN_LEFT},
+    {"invoices", COLUMN_LEFT}, {"batch", COLUMN_LEFT},    {"to reconcile", COLUMN_LEFT},
     {"payment", COLUMN_LEFT},  {NULL, COLUMN_LEFT},
 };
 
@@ -78,12 +78,11 @@ static void add_log_rows(struct table *table, const struct msg_log_rows *answer)
     for (size_t i = 0; i < answer->rows_count; i++) {
         const struct msg_log_row *r = &answer->rows[i];
         char amount[MONEY_TEXT_MAX];
-        table_row(table,
-                  (const char *[]){r->at, r->location, r->pos, r->kind, r->state,
-                                   amount_text(r->amount_minor, r->currency, amount), r->currency,
-                                   r->brand, r->last_four, r->authorisation_code, r->reason,
-                                   r->customer, r->invoices, r->batch,
-                                   r->to_reconcile ? "yes" : "", r->payment});
+        table_row(table, (const char *[]){
+                             r->at, r->location, r->pos, r->kind, r->state,
+                             amount_text(r->amount_minor, r->currency, amount), r->currency,
+                             r->brand, r->last_four, r->authorisation_code, r->reason, r->customer,
+                             r->invoices, r->batch, r->to_reconcile ? "yes" : "", r->payment});
     }
 }
 
@@ -143,7 +142,7 @@ static enum exit_code run_log(const struct options *o)
 static const struct option_row STORY_OPTIONS[] = {OPTION_JSON, OPTION_END};
 
 static const struct column STORY_COLUMNS[] = {
-    {"at", COLUMN_LEFT},  {"kind", COLUMN_LEFT},  {"from", COLUMN_STATE},   {"to", COLUMN_STATE},
+    {"at", COLUMN_LEFT},  {"kind", COLUMN_LEFT}, {"from", COLUMN_STATE},   {"to", COLUMN_STATE},
     {"who", COLUMN_LEFT}, {"note", COLUMN_LEFT}, {"attempt", COLUMN_LEFT}, {NULL, COLUMN_LEFT},
 };
 

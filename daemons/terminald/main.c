@@ -132,8 +132,8 @@ static void serve(struct terminald *t)
     t->vaultd = ipc_client_new(t->loop, socket_path("vaultd", path));
     t->settled = ipc_client_new(t->loop, socket_path("settled", path));
     t->server = ipc_server_new(t->loop, &options);
-    int tls_fd = daemon_listen_tcp(t->daemon, "pos-tls",
-                                   setting_text(settings, "KOMETPAY_POS_LISTEN"));
+    int tls_fd =
+        daemon_listen_tcp(t->daemon, "pos-tls", setting_text(settings, "KOMETPAY_POS_LISTEN"));
     if (tls_fd >= 0) {
         struct error *e = pos_tls_new(t->loop, t->server, tls_fd, &t->tls);
         if (e != NULL) {

@@ -148,7 +148,8 @@ void pos_request_log(void *context, struct ipc_request *request, const void *mes
     struct msg_log log = *(const struct msg_log *)message;
     char pos[POS_NAME_MAX_BYTES + 1];
     if (placed(request, POS_LOCATION_OPTIONAL, log.location, pos)) {
-        /* A TLS client sees its location's rows, of all its POS; `pos` stays the caller's filter. */
+        /* A TLS client sees its location's rows, of all its POS; `pos` stays the caller's filter.
+         */
         errand_send(t, t->settled, errand_new(request, LOSS_IS_BUSY), MESSAGE_LOG, &log);
     }
 }

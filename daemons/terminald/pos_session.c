@@ -12,8 +12,7 @@ struct error *pos_session_place(const struct ipc_request *request, enum pos_loca
     const char *certified = ipc_request_location(request);
     if (certified[0] == '\0') {
         if (location[0] == '\0' && need == POS_LOCATION_REQUIRED) {
-            return error_refused("location_missing", "location",
-                                 "Say which location this is for.");
+            return error_refused("location_missing", "location", "Say which location this is for.");
         }
         snprintf(pos, POS_NAME_MAX_BYTES + 1, "%s", POS_OF_UNIX_SOCKET);
         return NULL;

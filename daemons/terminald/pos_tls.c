@@ -160,9 +160,9 @@ struct error *pos_tls_new(struct loop *loop, struct ipc_server *server, int list
     tls->server = server;
     tls->context = context;
     (void)evutil_make_socket_nonblocking(listen_fd);
-    tls->listener =
-        evconnlistener_new(loop_base(loop), accepted, tls,
-                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, LISTEN_BACKLOG, listen_fd);
+    tls->listener = evconnlistener_new(loop_base(loop), accepted, tls,
+                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+                                       LISTEN_BACKLOG, listen_fd);
     assert(tls->listener != NULL);
     *out = tls;
     return NULL;

@@ -16,7 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-/* Rounds to the database for one card: another token found, a commit in doubt, a key used up. */
+/* Rounds to the database for one card: another token found, a commit in doubt. */
 #define SAVE_ROUNDS_MAX 6u
 
 struct hold_job {
@@ -121,7 +121,7 @@ static void save_keys_ready(void *context, const struct error *e)
     save_seal(job);
 }
 
-/* Each asking is counted, so that no row and no key can keep a request for ever. */
+/* Each asking is counted, so that no row can keep a request for ever. */
 static bool another_round(struct hold_job *job)
 {
     if (job->rounds++ < SAVE_ROUNDS_MAX) {
@@ -134,11 +134,11 @@ static bool another_round(struct hold_job *job)
 static void save_seal(struct hold_job *job)
 {
     struct vaultd *v = job->vaultd;
-    if (!another_round(job)) {
+    if (key_ring_allowance(v->ring) == 0) { /* not counted: somebody seals after each refresh */
+        key_store_refresh(v->keys, save_keys_ready, job);
         return;
     }
-    if (key_ring_allowance(v->ring) == 0) {
-        key_store_refresh(v->keys, save_keys_ready, job);
+    if (!another_round(job)) {
         return;
     }
     const struct msg_typed_card *card = job->message->card;

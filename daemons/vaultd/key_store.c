@@ -15,6 +15,8 @@
 #define SEALS_BLOCK INT64_C(1024)
 /* New keys in one round: only a cap that other vaultds use up meanwhile needs a second. */
 #define KEYS_PER_ROUND_MAX 4u
+/* Answers lost in one round, each time begun again with the list: all steps may be repeated. */
+#define LOST_PER_ROUND_MAX 3u
 
 struct waiter {
     struct waiter *next;
@@ -26,10 +28,12 @@ struct key_store {
     struct database *db;
     struct key_ring *ring;
     int64_t seals_per_key;
-    struct waiter *waiters;
+    struct waiter *waiters;      /* first come, first woken: nobody starves while seals are few */
+    struct waiter **waiters_end; /* where the next one is hung */
     bool running;
     int64_t newest_kid; /* of this round */
     unsigned keys_made; /* in this round */
+    unsigned lost;      /* in this round */
 };
 
 static void list_keys(struct key_store *store);
@@ -44,6 +48,7 @@ struct key_store *key_store_new(struct database *db, struct key_ring *ring, int6
     store->db = db;
     store->ring = ring;
     store->seals_per_key = seals_per_key;
+    store->waiters_end = &store->waiters;
     return store;
 }
 
@@ -61,11 +66,13 @@ void key_store_refresh(struct key_store *store, key_store_done *done, void *cont
 {
     struct waiter *waiter = malloc(sizeof *waiter);
     assert(waiter != NULL);
-    *waiter = (struct waiter){store->waiters, done, context};
-    store->waiters = waiter;
+    *waiter = (struct waiter){NULL, done, context};
+    *store->waiters_end = waiter;
+    store->waiters_end = &waiter->next;
     if (!store->running) {
         store->running = true;
         store->keys_made = 0;
+        store->lost = 0;
         list_keys(store);
     }
 }
@@ -75,6 +82,7 @@ static void finish(struct key_store *store, struct error *e)
 {
     struct waiter *waiter = store->waiters;
     store->waiters = NULL;
+    store->waiters_end = &store->waiters;
     store->running = false;
     while (waiter != NULL) {
         struct waiter *next = waiter->next;
@@ -83,6 +91,17 @@ static void finish(struct key_store *store, struct error *e)
         waiter = next;
     }
     error_free(e);
+}
+
+/* A step without a good answer. What was committed by a lost one is found by the list; seals it set
+ * aside are lost, which is harmless. */
+static void not_done(struct key_store *store, enum database_outcome outcome, const struct error *e)
+{
+    if (outcome == DATABASE_UNKNOWN && store->lost++ < LOST_PER_ROUND_MAX) {
+        list_keys(store);
+        return;
+    }
+    finish(store, error_copy(e));
 }
 
 static struct error *load_row(struct key_store *store, const struct rows *rows, size_t row)
@@ -119,7 +138,7 @@ static void keys_listed(void *context, enum database_outcome outcome, const stru
 {
     struct key_store *store = context;
     if (outcome != DATABASE_DONE) {
-        finish(store, error_copy(e));
+        not_done(store, outcome, e);
         return;
     }
     store->newest_kid = 0;
@@ -150,7 +169,7 @@ static void key_created(void *context, enum database_outcome outcome, const stru
 {
     struct key_store *store = context;
     if (outcome != DATABASE_DONE) {
-        finish(store, error_copy(e)); /* in doubt too: the next round finds what was committed */
+        not_done(store, outcome, e);
         return;
     }
     assert(rows_count(rows) == 1);
@@ -193,7 +212,7 @@ static void seals_reserved(void *context, enum database_outcome outcome, const s
 {
     struct key_store *store = context;
     if (outcome != DATABASE_DONE) {
-        finish(store, error_copy(e)); /* in doubt: what was set aside is lost, which is harmless */
+        not_done(store, outcome, e);
         return;
     }
     assert(rows_count(rows) == 1);

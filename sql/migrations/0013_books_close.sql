@@ -59,10 +59,12 @@ $$;
 -- What each of our attempts of the day should be at the processor:
 -- OPEN (unresolved), COUNTS (money that stands at the end of the day), CANCELLED, NOTHING.
 CREATE FUNCTION books.close_ours(p_location text, p_from timestamptz, p_to timestamptz)
-RETURNS TABLE (ref text, payment text, kind text, state text, amount_minor bigint, stands text)
+RETURNS TABLE (ref text, payment text, kind text, state text, follows text, amount_minor bigint,
+               stands text)
 LANGUAGE sql STABLE
 AS $$
-    SELECT a.ref, a.payment, a.kind, a.state, coalesce(a.approved_minor, a.amount_minor),
+    SELECT a.ref, a.payment, a.kind, a.state, a.follows,
+           coalesce(a.approved_minor, a.amount_minor),
            CASE
                WHEN a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW') THEN 'OPEN'
                WHEN a.kind = 'REFUND' AND a.state = 'APPROVED' THEN 'COUNTS'
@@ -95,18 +97,21 @@ AS $$
             OR (a.closed_at IS NULL AND a.created_at >= p_from AND a.created_at < p_to))
 $$;
 
--- The same for the processor's items of the day. `place`: ours of this location, ELSEWHERE (another
+-- The same for the processor's items of the run; VOIDS is a void. `place`: ours of this location, ELSEWHERE (another
 -- location of the same account), UNKNOWN (not ours).
 CREATE FUNCTION books.close_theirs(p_location text, p_day date, p_run uuid)
-RETURNS TABLE (processor_id text, reference text, kind text, amount_minor bigint, part smallint,
-               batch text, place text, stands text)
+RETURNS TABLE (processor_id text, reference text, kind text, follows text, amount_minor bigint,
+               part smallint, batch text, place text, state text, stands text)
 LANGUAGE sql STABLE
 AS $$
-    SELECT i.processor_id, i.reference, i.kind, i.amount_minor, i.part, i.batch,
+    SELECT i.processor_id, i.reference, i.kind, i.follows, i.amount_minor, i.part,
+           i.batch,
            CASE WHEN a.ref IS NULL THEN 'UNKNOWN' WHEN p.location = p_location THEN 'OURS'
                 ELSE 'ELSEWHERE' END,
+           a.state,
            CASE
                WHEN NOT i.approved THEN 'NOTHING'
+               WHEN i.kind = 'VOID' THEN 'VOIDS'
                WHEN i.kind NOT IN ('SALE', 'CAPTURE', 'REFUND') THEN 'NOTHING'
                WHEN EXISTS (SELECT 1 FROM books.processor_item v
                              WHERE v.location = i.location AND v.day = i.day AND v.run = i.run
@@ -121,3 +126,183 @@ AS $$
       LEFT JOIN payment.payment p ON p.id = a.payment
      WHERE i.location = p_location AND i.day = p_day AND i.run = p_run
 $$;
+
+-- What differs, as rows of close_difference.
+CREATE FUNCTION books.close_compare(p_location text, p_day date, p_run uuid, p_from timestamptz,
+                                    p_to timestamptz)
+RETURNS TABLE (kind text, payment text, attempt text, processor_id text, ours_minor bigint,
+               theirs_minor bigint, sentence text)
+LANGUAGE sql STABLE
+AS $$
+    WITH o AS MATERIALIZED (
+        SELECT * FROM books.close_ours(p_location, p_from, p_to)
+    ), t AS MATERIALIZED (
+        SELECT * FROM books.close_theirs(p_location, p_day, p_run)
+    ), ours_open AS (
+        SELECT 'UNRESOLVED', o.payment, o.ref, NULL::text, o.amount_minor, NULL::bigint,
+               format('The outcome of this %s is not known yet (%s).', o.kind, o.state)
+          FROM o WHERE o.stands = 'OPEN'
+    ), ours_standing AS (
+        SELECT o.*, n.*
+          FROM o
+         CROSS JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE c.counts AND c.part = 0) AS in_day,
+                      count(*) FILTER (WHERE c.counts AND c.part <> 0) AS near_day,
+                      count(*) FILTER (WHERE c.stands = 'CANCELLED') AS cancelled,
+                      count(*) AS any,
+                      sum(c.amount_minor) FILTER (WHERE c.counts AND c.part = 0)::bigint AS total,
+                      min(c.processor_id) AS processor_id,
+                      bool_and(CASE WHEN c.kind = 'CAPTURE' THEN 'SALE' ELSE c.kind END
+                               = CASE WHEN o.kind = 'CAPTURE' THEN 'SALE' ELSE o.kind END)
+                          FILTER (WHERE c.counts AND c.part = 0) AS same_kind
+                 FROM (SELECT t.*, t.stands IN ('COUNTS', 'VOIDS') AS counts FROM t
+                        WHERE t.reference = o.ref
+                        UNION
+                       SELECT t.*, true FROM t
+                        WHERE o.kind = 'VOID' AND t.stands = 'VOIDS' AND t.follows = o.follows) AS c
+         ) AS n
+         WHERE o.stands = 'COUNTS'
+    ), ours_differing AS (
+        SELECT d.kind, s.payment, s.ref, s.processor_id, s.amount_minor, s.total, d.sentence
+          FROM ours_standing s
+         CROSS JOIN LATERAL (
+               SELECT CASE
+                          WHEN s.in_day > 1 THEN 'DUPLICATE'
+                          WHEN s.in_day = 1 AND NOT s.same_kind THEN 'STATUS'
+                          WHEN s.in_day = 1 AND s.total <> s.amount_minor THEN 'AMOUNT'
+                          WHEN s.in_day = 1 THEN NULL
+                          WHEN s.cancelled > 0 THEN 'STATUS'
+                          WHEN s.near_day > 0 THEN 'DATE'
+                          WHEN s.any > 0 THEN 'STATUS'
+                          ELSE 'MISSING_AT_PROCESSOR'
+                      END AS kind,
+                      CASE
+                          WHEN s.in_day > 1 THEN format('The processor has it %s times.', s.in_day)
+                          WHEN s.in_day = 1 AND NOT s.same_kind
+                              THEN format('Here it is a %s, at the processor something else.', s.kind)
+                          WHEN s.in_day = 1 THEN 'The amounts differ.'
+                          WHEN s.cancelled > 0 THEN 'The processor shows it voided; here it stands.'
+                          WHEN s.near_day > 0 THEN 'The processor has it on the day beside.'
+                          WHEN s.any > 0 THEN 'The processor shows it as not approved.'
+                          ELSE 'The processor does not have it.'
+                      END AS sentence) AS d
+         WHERE d.kind IS NOT NULL
+    ), theirs_differing AS (
+        SELECT CASE
+                   WHEN t.place = 'UNKNOWN' THEN 'MISSING_HERE'
+                   WHEN o.ref IS NULL AND t.state IN ('APPROVED', 'REVERSED') THEN 'DATE'
+                   WHEN o.ref IS NULL
+                        AND t.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW')
+                       THEN 'UNRESOLVED'
+                   ELSE 'STATUS'
+               END,
+               a.payment, a.ref, t.processor_id, o.amount_minor, t.amount_minor,
+               CASE
+                   WHEN t.place = 'UNKNOWN' THEN 'It was not made here.'
+                   WHEN o.ref IS NULL AND t.state IN ('APPROVED', 'REVERSED')
+                       THEN 'Here it is of another day.'
+                   ELSE format('The processor shows it approved; here it is %s%s.', t.state,
+                               CASE WHEN t.state = 'APPROVED' THEN ' and voided' ELSE '' END)
+               END
+          FROM t
+          LEFT JOIN payment.attempt a ON a.ref = t.reference AND t.place = 'OURS'
+          LEFT JOIN o ON o.ref = t.reference
+         WHERE t.part = 0 AND t.stands = 'COUNTS' AND t.place <> 'ELSEWHERE'
+           AND (o.ref IS NULL OR o.stands IN ('CANCELLED', 'NOTHING'))
+    ), voided_elsewhere AS (
+        -- somebody voided at the processor what stands here since an earlier day
+        SELECT 'STATUS', a.payment, a.ref, t.processor_id,
+               coalesce(a.approved_minor, a.amount_minor), t.amount_minor,
+               'The processor shows it voided on this day; here it stands.'
+          FROM t
+          JOIN books.location l ON l.code = p_location
+          JOIN payment.attempt a ON a.processor = l.processor AND a.account = l.account
+                                AND a.processor_id = t.follows AND a.processor_id IS NOT NULL
+          JOIN payment.payment p ON p.id = a.payment AND p.location = p_location
+         WHERE t.stands = 'VOIDS' AND t.part = 0 AND a.kind IN ('SALE', 'CAPTURE')
+           AND a.state = 'APPROVED' AND a.closed_at < p_from
+           AND NOT EXISTS (SELECT 1 FROM payment.attempt v
+                            WHERE v.payment = a.payment
+                              AND v.kind IN ('CAPTURE', 'VOID', 'REFUND') AND v.kind = 'VOID'
+                              AND v.state = 'APPROVED' AND v.follows = a.processor_id)
+    )
+    SELECT * FROM ours_open
+    UNION ALL SELECT * FROM ours_differing
+    UNION ALL SELECT * FROM theirs_differing
+    UNION ALL SELECT * FROM voided_elsewhere
+$$;
+
+-- Matches a run whose items were all put, keeps the result in place of the one before, and drops the
+-- items of other runs of that day.
+CREATE FUNCTION books.close_match(p_location text, p_day date, p_run uuid)
+RETURNS SETOF books.day_close
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_place books.location;
+    v_from timestamptz;
+    v_to timestamptz;
+    c books.day_close;
+BEGIN
+    SELECT * INTO STRICT v_place FROM books.location l WHERE l.code = p_location;
+    v_from := p_day::timestamp AT TIME ZONE v_place.time_zone;
+    v_to := (p_day + 1)::timestamp AT TIME ZONE v_place.time_zone;
+    SELECT coalesce(jsonb_agg(to_jsonb(d) ORDER BY d.kind, d.payment, d.attempt, d.processor_id),
+                    '[]')
+      INTO c.differences
+      FROM books.close_compare(p_location, p_day, p_run, v_from, v_to) AS d;
+    SELECT count(*), coalesce(sum(o.amount_minor) FILTER (WHERE o.kind IN ('SALE', 'CAPTURE')), 0),
+           coalesce(sum(o.amount_minor) FILTER (WHERE o.kind IN ('REFUND', 'VOID')), 0)
+      INTO c.ours_count, c.ours_gross_minor, c.ours_refund_minor
+      FROM books.close_ours(p_location, v_from, v_to) AS o
+     WHERE o.stands = 'COUNTS';
+    SELECT count(*), coalesce(sum(t.amount_minor) FILTER (WHERE t.kind IN ('SALE', 'CAPTURE')), 0),
+           coalesce(sum(t.amount_minor) FILTER (WHERE t.kind IN ('REFUND', 'VOID')), 0),
+           books.cut(coalesce(string_agg(DISTINCT nullif(t.batch, ''), ' '), ''))
+      INTO c.theirs_count, c.theirs_gross_minor, c.theirs_refund_minor, c.batches
+      FROM books.close_theirs(p_location, p_day, p_run) AS t
+     WHERE t.part = 0 AND t.place <> 'ELSEWHERE'
+       AND (t.stands = 'COUNTS'
+            OR (t.stands = 'VOIDS'
+                AND EXISTS (SELECT 1 FROM books.close_ours(p_location, v_from, v_to) AS o
+                             WHERE o.kind = 'VOID' AND o.stands = 'COUNTS'
+                               AND (o.ref = t.reference OR o.follows = t.follows))));
+    c.location := p_location;
+    c.day := p_day;
+    c.run := p_run;
+    c.at := clock_timestamp();
+    c.currency := v_place.currency;
+    c.net_minor := c.ours_gross_minor - c.ours_refund_minor;
+    c.balanced := c.differences = '[]'
+                  AND (c.ours_count, c.ours_gross_minor, c.ours_refund_minor)
+                      = (c.theirs_count, c.theirs_gross_minor, c.theirs_refund_minor);
+    DELETE FROM books.day_close d WHERE d.location = p_location AND d.day = p_day;
+    INSERT INTO books.day_close SELECT c.*;
+    DELETE FROM books.processor_item i
+     WHERE i.location = p_location AND i.day = p_day AND i.run <> p_run;
+    RETURN NEXT c;
+END
+$$;
+
+-- The differences of the kept result, the first 500.
+CREATE FUNCTION books.close_differences(p_location text, p_day date)
+RETURNS TABLE (kind text, payment text, attempt text, processor_id text, ours_minor bigint,
+               theirs_minor bigint, sentence text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT x.kind, x.payment, x.attempt, x.processor_id, x.ours_minor, x.theirs_minor, x.sentence
+      FROM books.day_close d
+     CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(d.differences)
+           AS (kind text, payment text, attempt text, processor_id text, ours_minor bigint,
+               theirs_minor bigint, sentence text)) WITH ORDINALITY
+           AS x (kind, payment, attempt, processor_id, ours_minor, theirs_minor, sentence, place)
+     WHERE d.location = p_location AND d.day = p_day
+     ORDER BY x.place LIMIT 500
+$$;
+
+GRANT EXECUTE ON FUNCTION
+    books.close_begin(text, date),
+    books.close_items_put(text, date, uuid, integer, jsonb),
+    books.close_match(text, date, uuid),
+    books.close_differences(text, date)
+    TO kometpay_settled;

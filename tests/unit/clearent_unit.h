@@ -23,12 +23,12 @@ static inline struct http_result answered(long status, const char *body)
                                 .content_type = "application/json"};
 }
 
-/* printf into one of a few static buffers. */
+/* printf into one of many static buffers: enough for one test. */
 __attribute__((format(printf, 1, 2))) static inline const char *text(const char *format, ...)
 {
-    static char buffers[8][4096];
+    static char buffers[256][4096];
     static size_t next;
-    char *buffer = buffers[next++ % 8];
+    char *buffer = buffers[next++ % 256];
     va_list arguments;
     va_start(arguments, format);
     int n = vsnprintf(buffer, sizeof buffers[0], format, arguments);

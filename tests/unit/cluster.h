@@ -4,6 +4,7 @@
 #define TESTS_UNIT_CLUSTER_H
 
 #include <assert.h>
+#include <fcntl.h>
 #include <postgresql/libpq-fe.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -57,6 +58,28 @@ static void cluster_stop(void)
     (void)cluster_shell("pg_ctl -w -s -m immediate -D %s/data stop", cluster_folder);
     (void)cluster_shell("rm -rf %s/*", cluster_folder);
     (void)rmdir(cluster_folder);
+}
+
+/* Stops the cluster when this program is gone, however it went. */
+static void cluster_watch(void)
+{
+    int ends[2];
+    char byte;
+
+    assert(pipe2(ends, O_CLOEXEC) == 0);
+    pid_t child = fork();
+    assert(child >= 0);
+    if (child == 0) {
+        (void)setsid(); /* a signal to the test's group must not reach us */
+        close(ends[1]);
+        while (read(ends[0], &byte, 1) > 0) {
+        }
+        if (access(cluster_folder, F_OK) == 0) {
+            cluster_stop();
+        }
+        _exit(0);
+    }
+    close(ends[0]); /* the other end closes with us */
 }
 
 /* Runs SQL at once on a connection of its own; returns the first field in a static buffer. */

