@@ -23,12 +23,12 @@ struct ipc_service {
 };
 
 struct ipc_server_options {
-    const char *daemon;                  /* "gatewayd": for rights */
-    const struct ipc_service *services;  /* ends with handle NULL */
+    const char *daemon;                 /* "gatewayd": for rights */
+    const struct ipc_service *services; /* ends with handle NULL */
     void *context;
     unsigned connections_max;
-    unsigned in_flight_max;   /* per connection */
-    unsigned busy_max;        /* over all */
+    unsigned in_flight_max;    /* per connection */
+    unsigned busy_max;         /* over all */
     int64_t header_timeout_ms; /* to finish a frame that has begun */
 };
 
@@ -50,8 +50,8 @@ void ipc_server_free(struct ipc_server *server);
 const void *ipc_request_message(const struct ipc_request *request);
 enum message_type ipc_request_type(const struct ipc_request *request);
 unsigned ipc_request_peers(const struct ipc_request *request);
-const char *ipc_request_location(const struct ipc_request *request); /* "" on UNIX sockets */
-const char *ipc_request_pos(const struct ipc_request *request);      /* or "uid:1000" */
+const char *ipc_request_location(const struct ipc_request *request);     /* "" on UNIX sockets */
+const char *ipc_request_pos(const struct ipc_request *request);          /* or "uid:1000" */
 int64_t ipc_request_deadline_boot_ms(const struct ipc_request *request); /* 0 = none */
 /* Each answers once and ends the request (also when the peer has gone). ipc_answer borrows
  * `message`; ipc_refuse takes `e`. ipc_busy answers error "busy". */

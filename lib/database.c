@@ -19,43 +19,6 @@
 #define BREAKS_MAX 3u
 #define READ_BREAKS_MAX 1u
 #define BATCH_FAILURES_MAX 2u
-#define PARAMETERS_MAX 64u
-
-/* -- Queues ---------------------------------------------------------------------------------- */
-
-void queue_push(struct call_queue *queue, struct call *call)
-{
-    call->next = NULL;
-    if (queue->last == NULL) {
-        queue->first = call;
-    } else {
-        queue->last->next = call;
-    }
-    queue->last = call;
-    queue->count++;
-}
-
-void queue_push_front(struct call_queue *queue, struct call *call)
-{
-    call->next = queue->first;
-    queue->first = call;
-    if (queue->last == NULL) {
-        queue->last = call;
-    }
-    queue->count++;
-}
-
-struct call *queue_pop(struct call_queue *queue)
-{
-    struct call *call = queue->first;
-
-    if (call != NULL) {
-        queue->first = call->next;
-        queue->last = queue->first == NULL ? NULL : queue->last;
-        queue->count--;
-    }
-    return call;
-}
 
 /* -- Answers --------------------------------------------------------------------------------- */
 
@@ -332,8 +295,6 @@ static void retire_lanes(struct database *db)
     }
 }
 
-static struct call *call_new(const struct statement *statement, const char *const *parameters);
-
 static void check_safety(struct database *db, int64_t now)
 {
     if (db->checking || !db->ready || now < db->next_check_boot_ms) {
@@ -470,31 +431,6 @@ size_t database_depth(const struct database *db)
         db->writes.count + db->singles.count + db->reads.count + db->refused.count + db->running;
 
     return all - (db->checking && all > 0 ? 1u : 0u);
-}
-
-/* One block: the call, the pointers, the texts. */
-static struct call *call_new(const struct statement *statement, const char *const *parameters)
-{
-    unsigned n = statement->parameters;
-    size_t size = sizeof(struct call) + n * sizeof(char *);
-    size_t lengths[PARAMETERS_MAX];
-
-    assert(n <= PARAMETERS_MAX);
-    for (unsigned i = 0; i < n; i++) {
-        lengths[i] = parameters[i] == NULL ? 0 : strlen(parameters[i]) + 1;
-        size += lengths[i];
-    }
-    struct call *call = malloc(size);
-    assert(call != NULL);
-    *call = (struct call){.statement = statement};
-    const char **pointers = (const char **)(call + 1);
-    char *texts = (char *)(pointers + n);
-    for (unsigned i = 0; i < n; i++) {
-        pointers[i] = parameters[i] == NULL ? NULL : memcpy(texts, parameters[i], lengths[i]);
-        texts += lengths[i];
-    }
-    call->parameters = pointers;
-    return call;
 }
 
 void database_call(struct database *db, const struct statement *statement,

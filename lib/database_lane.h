@@ -34,6 +34,9 @@ struct call {
     bool internal;           /* the safety check: not counted */
 };
 
+/* One block: the call, the pointers, copies of the texts. Give back with free(). */
+struct call *call_new(const struct statement *statement, const char *const *parameters);
+
 struct call_queue {
     struct call *first;
     struct call *last;

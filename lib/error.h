@@ -4,7 +4,11 @@
 #ifndef LIB_ERROR_H
 #define LIB_ERROR_H
 
+#ifdef __cppcheck__ /* it can't read an attribute after a pointer to a function */
+#define MUST_CHECK
+#else
 #define MUST_CHECK __attribute__((warn_unused_result))
+#endif
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define NEVER_NULL __attribute__((returns_nonnull))
 

@@ -28,11 +28,14 @@ struct http_request {
 };
 
 struct http_result {
-    int curl_code;     /* CURLcode, 0 = a complete answer */
-    bool nothing_sent; /* REQUEST_SIZE == 0 */
-    bool sent_once;    /* REQUEST_SIZE is at most one request long (fact 1) */
-    long status;       /* 0 without an answer */
-    const char *body;  /* what arrived, NUL after it; valid during the callback */
+    int curl_code; /* CURLcode, 0 = a complete answer */
+    /* REQUEST_SIZE == 0, and curl had not yet set out to send (a write that TLS holds back
+     * half-done does not count in REQUEST_SIZE). The only proof of 'not sent'. */
+    bool nothing_sent;
+    /* curl set out to send at most once (fact 1). A money request is stopped at the second time. */
+    bool sent_once;
+    long status;      /* 0 without an answer */
+    const char *body; /* what arrived, NUL after it; valid during the callback */
     size_t body_size;
     bool body_too_large; /* cut at HTTP_BODY_MAX_BYTES: curl_code is not 0 then */
     char content_type[64];
@@ -42,8 +45,9 @@ struct http_result {
 
 struct http_client;
 typedef void http_done(void *context, const struct http_result *result);
-/* ca_file NULL = the system's. */
+/* ca_file NULL = the system's. SIGPIPE must be ignored by the program: TLS writes raise it. */
 struct http_client *http_client_new(struct loop *loop, const char *ca_file);
+/* Aborts what runs, answered with CURLE_ABORTED_BY_CALLBACK (42). Not from inside a `done`. */
 void http_client_free(struct http_client *client);
 /* Takes `request` (its secrets are wiped when done). `done` is called exactly once, not from
  * inside this call. */

@@ -55,43 +55,51 @@ static bool luhn_passes(const char *digits, size_t n)
     return sum % 10 == 0;
 }
 
-/* The length of the longest text at `text` that reads as a card number: groups of digits with one
- * space or dash between them, ending where a group ends. 0 if there is none. */
-static size_t pan_length(const char *text)
+/* Which characters from `text` on must be masked, bit 0 for the first: those of every text that
+ * starts here and reads as a card number, but for its last four digits. Such a text is groups of
+ * digits with one space or dash between them, and ends where a group ends. */
+static uint64_t pan_bits(const char *text)
 {
     char digits[PAN_DIGITS_MAX];
+    size_t places[PAN_DIGITS_MAX]; /* at most 19 digits and 18 separators: fits 64 bits */
+    uint64_t bits = 0;
     size_t count = 0;
-    size_t longest = 0;
     for (size_t i = 0; text[i] != '\0'; i++) {
         if (is_digit(text[i])) {
             if (count == PAN_DIGITS_MAX) {
                 break;
             }
+            places[count] = i;
             digits[count++] = text[i];
             bool group_ends = !is_digit(text[i + 1]);
             if (group_ends && count >= PAN_DIGITS_MIN && luhn_passes(digits, count)) {
-                longest = i + 1;
+                for (size_t hidden = 0; hidden < count - 4; hidden++) {
+                    bits |= UINT64_C(1) << places[hidden];
+                }
             }
         } else if ((text[i] != ' ' && text[i] != '-') || !is_digit(text[i + 1])) {
             break;
         }
     }
-    return longest;
+    return bits;
 }
 
+/* From left to right; what a number hides further on is kept in `hidden`, so that an overlapping
+ * number that starts there is still seen whole. */
 void log_mask(char *text)
 {
-    size_t i = 0;
-    while (text[i] != '\0') {
-        bool group_starts = is_digit(text[i]) && (i == 0 || !is_digit(text[i - 1]));
-        size_t n = group_starts ? pan_length(text + i) : 0;
-        size_t shown = 0; /* the last four may be seen */
-        for (size_t at = i + n; at > i; at--) {
-            if (is_digit(text[at - 1]) && shown++ >= 4) {
-                text[at - 1] = '*';
-            }
+    uint64_t hidden = 0;
+    bool in_group = false;
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        bool digit = is_digit(text[i]);
+        if (digit && !in_group) {
+            hidden |= pan_bits(text + i);
         }
-        i += n > 0 ? n : 1;
+        in_group = digit;
+        if ((hidden & 1) != 0) {
+            text[i] = '*';
+        }
+        hidden >>= 1;
     }
 }
 

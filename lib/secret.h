@@ -26,7 +26,7 @@ size_t secret_size(const struct secret *s);
  * Only for handing to crypto and to the wire. */
 const char *secret_expose(const struct secret *s);
 bool secret_equal(const struct secret *a, const struct secret *b); /* constant time */
-void secret_free(struct secret *s); /* wipes; NULL is allowed */
+void secret_free(struct secret *s);                                /* wipes; NULL is allowed */
 /* Wipes any memory, never optimised away. */
 void secret_wipe(void *p, size_t n);
 /* Reads a credential file whole (<= 4096 bytes, not readable by group/others, trailing newline

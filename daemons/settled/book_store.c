@@ -74,7 +74,8 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
                                 2, 7, STATEMENT_READ},
 };
 
-#define ASK_WITHIN_MS 30000
+#define ASK_WITHIN_MS 60000
+#define ASK_ONCE_MS 20000
 #define ASK_TIMES_MAX 20
 
 struct question {
@@ -114,9 +115,10 @@ static void question_answered(void *context, enum database_outcome outcome,
 
 static void question_ask(struct question *q)
 {
+    int64_t once = clock_boot_ms() + ASK_ONCE_MS;
     q->times++;
-    database_call(q->s->db, q->statement, (const char *const *)q->parameters, q->deadline_boot_ms,
-                  question_answered, q);
+    database_call(q->s->db, q->statement, (const char *const *)q->parameters,
+                  once < q->deadline_boot_ms ? once : q->deadline_boot_ms, question_answered, q);
 }
 
 static void question_answered(void *context, enum database_outcome outcome,
@@ -144,7 +146,7 @@ void book_ask(struct settled *s, enum book_statement statement, const char *cons
               int64_t deadline_boot_ms, book_done *done, void *context)
 {
     assert(statement < BOOK_STATEMENT_COUNT);
-    struct question *q = memory_zeroed(1, sizeof *q);
+    struct question *q = memory_new(sizeof *q);
     q->s = s;
     q->statement = &BOOK_STATEMENTS[statement];
     q->deadline_boot_ms = deadline_boot_ms ? deadline_boot_ms : clock_boot_ms() + ASK_WITHIN_MS;
@@ -152,7 +154,8 @@ void book_ask(struct settled *s, enum book_statement statement, const char *cons
     q->context = context;
     assert(q->statement->parameters <= BOOK_PARAMETERS_MAX);
     for (size_t i = 0; i < q->statement->parameters; i++) {
-        q->parameters[i] = parameters[i] != NULL ? memory_text(parameters[i]) : NULL;
+        q->parameters[i] = parameters[i] != NULL ? strdup(parameters[i]) : NULL;
+        assert(parameters[i] == NULL || q->parameters[i] != NULL);
     }
     question_ask(q);
 }
@@ -176,7 +179,7 @@ static void request_done(void *context, const struct rows *rows, const struct er
 void book_request(struct settled *s, struct ipc_request *request, enum book_statement statement,
                   const char *const *parameters, book_answer *answer)
 {
-    struct request_question *q = memory_zeroed(1, sizeof *q);
+    struct request_question *q = memory_new(sizeof *q);
     q->request = request;
     q->answer = answer;
     book_ask(s, statement, parameters, ipc_request_deadline_boot_ms(request), request_done, q);

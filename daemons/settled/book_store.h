@@ -30,7 +30,7 @@ extern const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT];
  * the deadline. `rows` is not NULL only when it was done, else `e` says why (both borrowed); a
  * failure of the database arrives as a refusal with code "busy". Called exactly once. */
 typedef void book_done(void *context, const struct rows *rows, const struct error *e);
-/* Parameters are copied; NULL = SQL null. deadline_boot_ms 0 = half a minute from now. */
+/* Parameters are copied; NULL = SQL null. deadline_boot_ms 0 = a minute from now. */
 void book_ask(struct settled *s, enum book_statement statement, const char *const *parameters,
               int64_t deadline_boot_ms, book_done *done, void *context);
 

@@ -21,7 +21,6 @@ struct settled {
     int64_t drain_until_boot_ms;
 };
 
-/* Who asks, for the audit log: "uid:0" or a POS; valid until the request is answered. */
-#define SETTLED_LIST_LIMIT_DEFAULT 100
+#define LIST_LIMIT_DEFAULT 100 /* rows of a page when the question doesn't say */
 
 #endif

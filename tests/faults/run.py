@@ -54,7 +54,7 @@ class Tracer:
             status = Path(f"/proc/{pid}/status").read_text()
         except FileNotFoundError:
             return True
-        return re.search(r"TracerPid:\t[1-9]", status) is not None
+        return re.search(r"TracerPid:\t[1-9]|State:\t[ZX]", status) is not None
 
     def detach(self):
         if self.process.poll() is None:

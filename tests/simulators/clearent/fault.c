@@ -242,10 +242,10 @@ static bool matches(const struct rule *rule, enum fault_phase phase,
            (rule->amount_minor < 0 || rule->amount_minor == subject->amount_minor);
 }
 
-/* 'Not found, then found' holds by the clock once it has begun, not by count. */
+/* 'Not found, then found' with seconds holds by the clock once it has begun, not by count. */
 static bool still_fires(struct rule *rule)
 {
-    if (rule->hit.effect == FAULT_NOT_FOUND_THEN_FOUND) {
+    if (rule->hit.effect == FAULT_NOT_FOUND_THEN_FOUND && rule->hit.delay_ms > 0) {
         if (rule->fired == 0) {
             rule->until_us = clock_now_us() + rule->hit.delay_ms * 1000;
         }

@@ -64,7 +64,7 @@ static const struct fault_kind KINDS[] = {
     {"search_lag", FAULT_SEARCH_LAG, PHASE_REQUEST, SEARCH, ALWAYS_EXECUTED, 0, 0, 60000},
     {"not_found_though_executed", FAULT_NOT_FOUND, PHASE_REQUEST, SEARCH, ALWAYS_EXECUTED, 0, 0, 0},
     {"not_found_then_found", FAULT_NOT_FOUND_THEN_FOUND, PHASE_REQUEST, SEARCH, ALWAYS_EXECUTED, 0,
-     0, 10000},
+     0, 0},
     {"two_rows", FAULT_TWO_ROWS, PHASE_REQUEST, SEARCH | 1 << OP_SALE | 1 << OP_AUTH,
      ALWAYS_EXECUTED, 0, 0, 0},
     {"page_repeated", FAULT_PAGE_REPEATED, PHASE_REQUEST, SEARCH, ALWAYS_EXECUTED, 0, 0, 0},
