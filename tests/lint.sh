@@ -76,7 +76,7 @@ check_page() {
 # programs have one thread: getpwnam() and getgrnam() are safe in them.
 check_cppcheck() {
     cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
-        --inline-suppr --error-exitcode=1 --library=posix -I. -Ibuild/gen -D_GNU_SOURCE \
+        --inline-suppr --error-exitcode=1 --library=posix -I. -Ibuild/gen -D_GNU_SOURCE -D__cppcheck__=1 \
         --library=tests/cppcheck.cfg \
         --suppress=getpwnamCalled --suppress=getgrnamCalled \
         --suppress=missingIncludeSystem --suppress=missingInclude --suppress=checkersReport \

@@ -45,6 +45,19 @@ static void print_second_words(void)
     fputs(open[0] != '\0' ? "\" ;;\n" : "", stdout);
 }
 
+/* "customer|location": the first words that a second one follows. */
+static void print_nouns(void)
+{
+    const char *before = "";
+    for (const struct command *const *c = COMMANDS; *c != NULL; c++) {
+        size_t n = strcspn((*c)->name, " ");
+        if ((*c)->name[n] == ' ' && strncmp(before, (*c)->name, n + 1) != 0) {
+            printf("%s%.*s", before[0] != '\0' ? "|" : "", (int)n, (*c)->name);
+            before = (*c)->name;
+        }
+    }
+}
+
 static void print_options(void)
 {
     for (const struct command *const *c = COMMANDS; *c != NULL; c++) {
@@ -63,26 +76,27 @@ static void print_bash(void)
           "    local current=\"${COMP_WORDS[COMP_CWORD]}\" first=\"${COMP_WORDS[1]}\" words=\"\"\n"
           "    COMPREPLY=()\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-          "        COMPREPLY=($(compgen -W \"",
+          "        words=\"",
           stdout);
     print_first_words();
-    fputs("\" -- \"$current\"))\n        return\n    fi\n"
+    fputs("\"\n        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
+          "        return\n    fi\n"
           "    if [ \"$COMP_CWORD\" -eq 2 ]; then\n        case \"$first\" in\n",
           stdout);
     print_second_words();
     fputs("        esac\n"
           "        if [ -n \"$words\" ]; then\n"
-          "            COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+          "            mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
           "            return\n        fi\n    fi\n"
           "    if [[ \"$current\" != -* ]]; then\n"
           "        compopt -o default\n        return\n    fi\n"
           "    local command=\"$first\"\n"
-          "    case \"$first\" in\n        customer|location|invoice|db) "
-          "command=\"$first ${COMP_WORDS[2]}\" ;;\n    esac\n"
-          "    case \"$command\" in\n",
+          "    case \"$first\" in\n        ",
           stdout);
+    print_nouns();
+    fputs(") command=\"$first ${COMP_WORDS[2]}\" ;;\n    esac\n    case \"$command\" in\n", stdout);
     print_options();
-    fputs("    esac\n    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n}\n"
+    fputs("    esac\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n}\n"
           "complete -F _kometpay kometpay\n",
           stdout);
 }

@@ -69,8 +69,7 @@ static void advise(const struct msg_payment_answer *answer, const char *key, con
 {
     switch (answer->outcome) {
     case PAYMENT_ANSWER_OUTCOME_PENDING:
-        puts("The outcome isn't known yet. Don't pay again with a new key: the card may be "
-             "charged.");
+        puts("The card may be charged: paying again with a new key could charge it twice.");
         print_how_to_ask(answer->payment[0] != '\0' ? answer->payment : key, location);
         break;
     case PAYMENT_ANSWER_OUTCOME_CANCEL_ACCEPTED:

@@ -110,8 +110,8 @@ static void question_fail(struct question *q, const struct error *e)
     error_free(busy);
 }
 
-static void question_answered(void *context, enum database_outcome outcome,
-                              const struct rows *rows, const struct error *e);
+static void question_answered(void *context, enum database_outcome outcome, const struct rows *rows,
+                              const struct error *e);
 
 static void question_ask(struct question *q)
 {
@@ -121,8 +121,8 @@ static void question_ask(struct question *q)
                   once < q->deadline_boot_ms ? once : q->deadline_boot_ms, question_answered, q);
 }
 
-static void question_answered(void *context, enum database_outcome outcome,
-                              const struct rows *rows, const struct error *e)
+static void question_answered(void *context, enum database_outcome outcome, const struct rows *rows,
+                              const struct error *e)
 {
     struct question *q = context;
     switch (outcome) {

@@ -1,6 +1,8 @@
 /* Customers: set up and listed. Must never hold anything of their cards: that is vaultd's. */
 #include "daemons/settled/customer.h"
 
+#include <assert.h>
+
 #include "daemons/settled/book_store.h"
 #include "lib/text_copy.h"
 
@@ -33,8 +35,8 @@ void customer_list_requested(void *context, struct ipc_request *request, const v
 {
     const struct msg_customer_list *m = message;
     char limit[BOOK_NUMBER_BYTES];
-    book_request(context, request, BOOK_CUSTOMER_LIST,
-                 (const char *[]){m->after,
-                                  book_number(m->limit ? m->limit : LIST_LIMIT_DEFAULT, limit)},
-                 customer_rows_answer);
+    book_request(
+        context, request, BOOK_CUSTOMER_LIST,
+        (const char *[]){m->after, book_number(m->limit ? m->limit : LIST_LIMIT_DEFAULT, limit)},
+        customer_rows_answer);
 }

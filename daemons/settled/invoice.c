@@ -1,11 +1,11 @@
-/* Invoices: put, listed, and imported by pieces of an export. Must never take a part of a piece, nor
- * a piece with one faulty line. */
+/* Invoices: put, listed, and imported by pieces of an export. Must never take a part of a piece,
+ * nor a piece with one faulty line. */
 #include "daemons/settled/invoice.h"
 
-#include <inttypes.h>
+#include <assert.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemons/settled/book_store.h"
 #include "daemons/settled/invoice_csv.h"
@@ -18,7 +18,7 @@ void invoice_put_requested(void *context, struct ipc_request *request, const voi
     const struct msg_invoice_put *m = message;
     char amount[BOOK_NUMBER_BYTES];
     const char *parameters[] = {
-        m->invoice,  m->customer,  m->location,
+        m->invoice,      m->customer, m->location,
         m->invoice_date, m->due_date, book_number(m->amount_minor, amount),
         m->currency,
     };
@@ -73,12 +73,11 @@ static void import_lines_text(const struct invoice_sheet *sheet, char **out)
     assert(lines != NULL);
     for (size_t i = 0; i < sheet->line_count; i++) {
         const struct invoice_line *l = &sheet->lines[i];
-        json_t *line = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "line",
-                                 (json_int_t)l->line, "invoice", l->invoice, "customer",
-                                 l->customer, "customer_name", l->customer_name, "location",
-                                 l->location, "invoice_date", l->invoice_date, "due_date",
-                                 l->due_date, "amount_minor", (json_int_t)l->amount_minor,
-                                 "currency", l->currency);
+        json_t *line = json_pack(
+            "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "line", (json_int_t)l->line, "invoice",
+            l->invoice, "customer", l->customer, "customer_name", l->customer_name, "location",
+            l->location, "invoice_date", l->invoice_date, "due_date", l->due_date, "amount_minor",
+            (json_int_t)l->amount_minor, "currency", l->currency);
         assert(line != NULL);
         int failed = json_array_append_new(lines, line);
         assert(failed == 0);

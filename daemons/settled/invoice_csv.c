@@ -33,8 +33,10 @@ static const struct column_rule {
     bool required;
 } COLUMNS[COLUMN_COUNT] = {
 #define RULE(field, required)                                                                      \
-    {#field, offsetof(struct invoice_line, field), sizeof(((struct invoice_line *)0)->field),      \
-     required}
+    {                                                                                              \
+#field, offsetof(struct invoice_line, field), sizeof(((struct invoice_line *)0)->field),   \
+            required                                                                               \
+    }
     [COLUMN_INVOICE] = RULE(invoice, true),
     [COLUMN_CUSTOMER] = RULE(customer, true),
     [COLUMN_CUSTOMER_NAME] = RULE(customer_name, false),
@@ -85,7 +87,8 @@ void invoice_sheet_fault(struct invoice_sheet *sheet, int64_t line, const char *
 static int column_find(struct invoice_span name)
 {
     for (int i = 0; i < COLUMN_COUNT; i++) {
-        if (strlen(COLUMNS[i].name) == name.n && strncasecmp(COLUMNS[i].name, name.p, name.n) == 0) {
+        if (strlen(COLUMNS[i].name) == name.n &&
+            strncasecmp(COLUMNS[i].name, name.p, name.n) == 0) {
             return i;
         }
     }
@@ -243,8 +246,8 @@ static void csv_cut(struct csv_line *c, struct invoice_span line)
     c->count = c->stored = 0;
     c->fault = NULL;
     for (;;) {
-        at = at < line.n && line.p[at] == '"' ? csv_quoted(c, line, at + 1)
-                                              : csv_plain(c, line, at);
+        at =
+            at < line.n && line.p[at] == '"' ? csv_quoted(c, line, at + 1) : csv_plain(c, line, at);
         c->count++;
         if (c->fault != NULL || at == line.n) {
             return;
@@ -353,14 +356,14 @@ static void json_line_read(struct reading *r, struct invoice_span line)
     const char *key;
     json_t *value;
     json_error_t why;
-    json_t *object =
-        json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    json_t *object = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (!json_is_object(object)) {
         FAULT(r, "", "json_invalid", "The line is not one JSON object.");
         json_decref(object);
         return;
     }
-    json_object_foreach (object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         json_field(r, key, value, seen);
     }
     for (int i = 0; i < COLUMN_COUNT; i++) {

@@ -1,6 +1,8 @@
 /* A payment's story from its append-only events. Must never leave a step out. */
 #include "daemons/settled/story.h"
 
+#include <assert.h>
+
 #include "daemons/settled/book_store.h"
 #include "lib/text_copy.h"
 

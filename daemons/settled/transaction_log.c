@@ -1,6 +1,8 @@
 /* The transaction log. Must never show more of a card than its brand and last four. */
 #include "daemons/settled/transaction_log.h"
 
+#include <assert.h>
+
 #include "daemons/settled/book_store.h"
 #include "lib/text_copy.h"
 

@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 exposure_max=12 # tenths
-daemons="terminald gatewayd vaultd settled"
+daemons=(terminald gatewayd vaultd settled)
 root=$(mktemp -d /tmp/kometpay-units.XXXXXX)
 trap 'rm -rf "$root"' EXIT
 faults=0
@@ -28,8 +28,8 @@ stage() {
         cp systemd/*.service systemd/*.socket systemd/*.timer systemd/*.target \
             "$root/usr/lib/systemd/system/" || exit 2
     fi
-    for program in usr/bin/kometpay usr/bin/systemd-tmpfiles \
-        $(printf 'usr/libexec/kometpay/%s ' $daemons); do
+    local program
+    for program in usr/bin/kometpay usr/bin/systemd-tmpfiles ${daemons[*]/#/usr/libexec/kometpay/}; do
         printf '#!/bin/true\n' >"$root/$program"
         chmod 755 "$root/$program"
     done
@@ -63,11 +63,11 @@ check_users() {
     systemd-sysusers --root="$root" "$PWD/systemd/kometpay.sysusers" >/dev/null 2>"$root/said" ||
         fault "kometpay.sysusers: $(cat "$root/said")"
     local name
-    for name in $(sed -n -E 's/^(User|Group|SocketGroup|SupplementaryGroups)=//p' \
-        "$root"/usr/lib/systemd/system/kometpay*); do
+    while read -r name; do
         [ "$name" = root ] || grep -q "^$name:" "$root/etc/group" ||
             fault "no user or group $name in kometpay.sysusers"
-    done
+    done < <(sed -n -E 's/^(User|Group|SocketGroup|SupplementaryGroups)=//p' \
+        "$root"/usr/lib/systemd/system/kometpay* | tr ' ' '\n' | sort -u)
     local operators
     operators=$(sed -n 's/^kometpay-operator:.*://p' "$root/etc/group")
     [ "$operators" = kometpay-night ] || fault "the night's close is no operator"
@@ -75,19 +75,19 @@ check_users() {
 
 # Reaching a socket is its group's right: who may, for each, and nobody else.
 check_access() {
-    local want have
+    local want have owner
     want="gatewayd: settled terminald
 settled: terminald
 terminald:
 vaultd: gatewayd terminald"
-    have=$(for owner in $(tr ' ' '\n' <<<"$daemons" | sort); do
+    have=$(for owner in $(printf '%s\n' "${daemons[@]}" | sort); do
         echo "$owner:$(grep -lE "^SupplementaryGroups=.*\bkometpay-$owner\b" \
             "$root"/usr/lib/systemd/system/kometpay-*.service |
             sed -E 's|.*/kometpay-(.*)\.service|\1|' | sort | sed 's/^/ /' | tr -d '\n')"
     done)
     [ "$want" = "$have" ] || fault "socket access is not as meant:
 $have"
-    for owner in $daemons; do
+    for owner in "${daemons[@]}"; do
         grep -qx 'SocketMode=0660' "$root/usr/lib/systemd/system/kometpay-$owner.socket" ||
             fault "kometpay-$owner.socket isn't 0660"
         grep -q "^a+ /run/kometpay/$owner.sock .*group:kometpay-operator:rw" \

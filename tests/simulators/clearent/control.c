@@ -308,7 +308,7 @@ bool control_start(struct event_base *base, const char *address, unsigned short 
 {
     struct evhttp *http = evhttp_new(base);
     struct evhttp_bound_socket *bound;
-    struct sockaddr_in name;
+    struct sockaddr_in name = {0};
     socklen_t size = sizeof name;
 
     if (http == NULL) {

@@ -65,7 +65,8 @@ static void damage_nan(struct text *body)
     end = memchr(place + 1, '"', (size_t)(body->bytes + body->size - place - 1));
     if (end != NULL && end - place >= 3) {
         memset(place, ' ', (size_t)(end + 1 - place));
-        memcpy(place, "NaN", 3);
+        place[0] = place[2] = 'N';
+        place[1] = 'a';
     }
 }
 

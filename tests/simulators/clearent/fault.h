@@ -86,7 +86,7 @@ struct fault_hit {
 };
 
 /* Adds a rule; on refusal returns a sentence (static) and adds none. */
-const char *fault_add(json_t *rule, unsigned *number);
+const char *fault_add(json_t *given, unsigned *number);
 /* Removes one rule, or all with number 0; false when there is no such rule. */
 bool fault_remove(unsigned number);
 /* Owned by the caller. */

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <getopt.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -76,12 +77,15 @@ static bool options_read(int count, char **words, struct options *options)
 static bool address_read(const char *text, struct sockaddr_in *address)
 {
     char host[INET_ADDRSTRLEN + 1];
-    unsigned port;
-    char more;
+    const char *colon = strrchr(text, ':');
+    unsigned long port;
+    char *end;
 
     memset(address, 0, sizeof *address);
     address->sin_family = AF_INET;
-    if (sscanf(text, "%16[0-9.]:%u%c", host, &port, &more) != 2 || port > 65535 ||
+    snprintf(host, sizeof host, "%.*s", colon == NULL ? 0 : (int)(colon - text), text);
+    port = colon == NULL ? ULONG_MAX : strtoul(colon + 1, &end, 10);
+    if (colon == NULL || end == colon + 1 || *end != '\0' || port > 65535 ||
         inet_pton(AF_INET, host, &address->sin_addr) != 1 ||
         ntohl(address->sin_addr.s_addr) >> 24 != 127) {
         fprintf(stderr, "clearent-sim: %s is not a loopback address and port\n", text);

@@ -74,6 +74,18 @@ static void link_references(uint32_t place)
     }
 }
 
+static unsigned last_four_value(const char *last_four)
+{
+    unsigned value = 0;
+
+    assert(strlen(last_four) == 4);
+    for (int i = 0; i < 4; i++) {
+        assert(last_four[i] >= '0' && last_four[i] <= '9');
+        value = value * 10 + (unsigned)(last_four[i] - '0');
+    }
+    return value;
+}
+
 static void grow_buckets(void)
 {
     uint32_t count = buckets_count == 0 ? FIRST_BUCKETS : buckets_count * 4;
@@ -122,9 +134,8 @@ uint32_t row_add(const struct row *draft)
     link_references(place);
     row->next_last_four = ROW_NONE;
     if (row->last_four[0] != '\0') {
-        int value = atoi(row->last_four);
+        unsigned value = last_four_value(row->last_four);
 
-        assert(value >= 0 && value < LAST_FOURS);
         row->next_last_four = by_last_four[value];
         by_last_four[value] = place;
     }
@@ -195,5 +206,6 @@ uint32_t row_next_by_last_four(const char *last_four, uint32_t after)
     if (rows_count == 0) {
         return ROW_NONE;
     }
-    return after == ROW_NONE ? by_last_four[atoi(last_four)] : row_at(after)->next_last_four;
+    return after == ROW_NONE ? by_last_four[last_four_value(last_four)]
+                             : row_at(after)->next_last_four;
 }

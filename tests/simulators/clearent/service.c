@@ -296,22 +296,17 @@ static void call_read(struct call *call)
     }
     if (call->op == OP_SEARCH) {
         call->search_good = search_read(request->query, 0, &call->search, &call->refused);
-    } else {
-        memset(call->search.query.values, 0, sizeof call->search.query.values);
     }
 }
 
 void service_answer(const struct request *request, struct answer *answer)
 {
-    struct call call;
+    struct call call = {.request = request};
     struct fault_subject subject;
     struct fault_hit hit;
     bool path_known;
 
-    call.request = request;
     call.route = route_find(request, &path_known);
-    call.body = NULL;
-    call.hit = NULL;
     if (call.route == NULL) {
         stats.requests[OP_OTHER]++;
         answer_error_http(answer, path_known ? 405 : 404,

@@ -121,7 +121,8 @@ _Bool text_replace(struct text *text, const char *from, const char *to)
     text_reserve(text, to_size);
     place = text->bytes + before;
     memmove(place + to_size, place + from_size, text->size - before - from_size);
-    memcpy(place, to, to_size);
+    /* Bytes, not a string: the rest follows. */
+    memcpy(place, to, to_size); // NOLINT(bugprone-not-null-terminated-result)
     text->size = text->size + to_size - from_size;
     return 1;
 }

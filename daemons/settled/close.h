@@ -1,0 +1,10 @@
+/* The day's close. */
+#ifndef SETTLED_CLOSE_H
+#define SETTLED_CLOSE_H
+
+#include "ipc/server.h"
+
+/* context is struct settled. */
+void day_close_requested(void *context, struct ipc_request *request, const void *message);
+
+#endif
