@@ -54,17 +54,6 @@ GRANT USAGE ON SCHEMA vault TO kometpay_vaultd;
 GRANT USAGE ON SCHEMA books TO kometpay_settled;
 GRANT USAGE ON SCHEMA audit TO kometpay_vaultd, kometpay_settled;
 
--- The highest migration applied; 0 when none was recorded. A daemon refuses to serve another one.
-CREATE SCHEMA migration;
-CREATE FUNCTION migration.version() RETURNS integer
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(max(number), 0) FROM public.kometpay_migration
-$$;
-GRANT USAGE ON SCHEMA migration TO kometpay_gatewayd, kometpay_vaultd, kometpay_settled;
-GRANT EXECUTE ON FUNCTION migration.version()
-    TO kometpay_gatewayd, kometpay_vaultd, kometpay_settled;
-
 -- Refuses to change what may only grow. Bound as a statement trigger to every append-only table.
 CREATE FUNCTION audit.refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
