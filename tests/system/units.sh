@@ -29,7 +29,8 @@ stage() {
             "$root/usr/lib/systemd/system/" || exit 2
     fi
     local program
-    for program in usr/bin/kometpay usr/bin/systemd-tmpfiles ${daemons[*]/#/usr/libexec/kometpay/}; do
+    for program in usr/bin/kometpay usr/bin/systemd-tmpfiles \
+        "${daemons[@]/#/usr/libexec/kometpay/}"; do
         printf '#!/bin/true\n' >"$root/$program"
         chmod 755 "$root/$program"
     done
