@@ -209,8 +209,8 @@ class Table:
             numbers[one.number] = one.name
             if one.kind == "message" and one.answer not in answers:
                 self.fail(f"message {one.name} needs 'answer NAME' of a known answer", one.line)
-            if one.kind == "struct" and not one.fields:
-                self.fail(f"struct {one.name} has no fields", one.line)
+            if (one.kind == "struct" and not one.fields) or len(one.fields) > 64:
+                self.fail(f"{one.kind} {one.name} has {len(one.fields)} fields, not 1 to 64", one.line)
         if numbers.get(101) != "error":
             self.fail("answer error must be number 101", 1)
 
@@ -305,8 +305,8 @@ def source(table):
                 f"const char *{name}_text(enum {name} value)", "{",
                 f"    return message_choice_text({name.upper()}_CHOICES, {count}, (int)value);", "}",
                 "", f"enum {name} {name}_from_text(const char *text)", "{",
-                f"    return (enum {name})message_choice_of({name.upper()}_CHOICES, {count}, text);",
-                "}"]
+                f"    return (enum {name})message_choice_of({name.upper()}_CHOICES, {count}, text,",
+                "        text ? strlen(text) : 0);", "}"]
     for record in table.records:
         upper, fields = record.name.upper(), f"FIELDS_{record.name.upper()}"
         if record.fields:

@@ -39,10 +39,10 @@ const char *message_choice_text(const char *const *choices, int count, int value
     return value >= 1 && value <= count ? choices[value - 1] : "";
 }
 
-int message_choice_of(const char *const *choices, int count, const char *text)
+int message_choice_of(const char *const *choices, int count, const char *text, size_t n)
 {
-    for (int i = 0; text && i < count; i++) {
-        if (strcmp(choices[i], text) == 0) {
+    for (int i = 0; i < count; i++) {
+        if (strlen(choices[i]) == n && memcmp(choices[i], text, n) == 0) {
             return i + 1;
         }
     }

@@ -74,11 +74,22 @@ struct error *message_refuse_bounds(const struct message_field *field,
     return message_refuse("field_bounds", place, sentence);
 }
 
+static bool id_fits(const struct message_field *field, const char *text, size_t n)
+{
+    char id[ID_MAX];
+    if (n >= sizeof(id)) {
+        return false;
+    }
+    memcpy(id, text, n);
+    id[n] = '\0';
+    return strlen(id) == n && id_valid(field->prefix, id);
+}
+
 bool message_text_fits(const struct message_field *field, const char *text, size_t n)
 {
     switch (field->type) {
     case FIELD_ID:
-        return id_valid(field->prefix, text);
+        return id_fits(field, text, n);
     case FIELD_DATE:
         return text_is_date(text, n);
     case FIELD_CURRENCY:

@@ -52,7 +52,8 @@ extern const struct message_row MESSAGE_ROWS[MESSAGE_TYPE_COUNT]; /* by number *
 /* NULL for a number nobody declared. */
 const struct message_row *message_row(unsigned type);
 const char *message_choice_text(const char *const *choices, int count, int value);
-int message_choice_of(const char *const *choices, int count, const char *text);
+/* 1..count, 0 if unknown. */
+int message_choice_of(const char *const *choices, int count, const char *text, size_t n);
 /* A zeroed new element of the list `field` in the struct at `base`; NULL when the list is full. */
 void *message_list_grow(const struct message_field *field, char *base);
 

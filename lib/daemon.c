@@ -46,6 +46,12 @@ static struct setting common_settings[] = {
      .minimum = 1,
      .maximum = 100000,
      .sentence = "Divides every waiting interval, for tests and demonstrations only."},
+    {.name = "KOMETPAY_LOG_DEBUG",
+     .type = SETTING_INTEGER,
+     .fallback = "0",
+     .minimum = 0,
+     .maximum = 1,
+     .sentence = "1: each connection of a peer goes to the journal too."},
     {.name = NULL},
 };
 
@@ -149,6 +155,7 @@ struct daemon *daemon_start(const struct daemon_options *options, int argc, char
     }
     clock_set_fast(setting_integer(common_settings, "KOMETPAY_FAST_TIME"));
     log_start(options->name);
+    log_debug(setting_integer(common_settings, "KOMETPAY_LOG_DEBUG") != 0);
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
         abort();
     }

@@ -20,6 +20,7 @@
 #define JOURNAL_PARTS_MAX (LOG_FIELDS_MAX + 4)
 #define LOG_FIELD_MAX_BYTES 1280
 #define LOG_LINE_MAX_BYTES 8192
+#define PRIORITY_DEBUG 7 /* syslog's number */
 #define PAN_DIGITS_MIN 13
 #define PAN_DIGITS_MAX 19
 
@@ -35,6 +36,7 @@ static const struct kind {
 
 static const char *program_name = "kometpay";
 static bool to_journal;
+static bool with_debug;
 
 static bool is_digit(char c)
 {
@@ -120,6 +122,11 @@ void log_start(const char *program)
 {
     program_name = program;
     to_journal = stderr_is_journal();
+}
+
+void log_debug(bool wanted)
+{
+    with_debug = wanted;
 }
 
 /* A line under construction: what does not fit is cut, there is always room for the newline. */
@@ -254,6 +261,9 @@ static bool send_journal(const struct kind *kind, const struct log_field *fields
 void log_event_fields(enum log_kind kind, const struct log_field *fields)
 {
     assert((unsigned)kind < LOG_KIND_COUNT);
+    if (KINDS[kind].priority == PRIORITY_DEBUG && !with_debug) {
+        return;
+    }
     int saved = errno; /* logging between a call and the look at its errno must not change it */
     if (!to_journal || !send_journal(&KINDS[kind], fields)) {
         send_line(&KINDS[kind], fields);

@@ -6,6 +6,7 @@
 #ifndef LIB_LOG_H
 #define LIB_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/error.h"
@@ -23,6 +24,8 @@ struct log_field {
 };
 
 void log_start(const char *program);
+/* Whether kinds of priority debug are written; at first they are not. */
+void log_debug(bool wanted);
 #define LOG_FIELDS_MAX 16
 /* log_event(LOG_PAYMENT_ANSWERED, {"KOMETPAY_PAYMENT", id}, {"KOMETPAY_OUTCOME", "APPROVED"}); */
 #define log_event(kind, ...)                                                                       \

@@ -102,12 +102,48 @@ static enum exit_code run_void(const struct options *o)
     return act(e, MESSAGE_VOID, &m, m.key, o);
 }
 
+/* A cancel is good when the payment ends, or has ended, without a charge. */
+static enum exit_code exit_of_cancel(const struct msg_payment_answer *answer, enum exit_code exit,
+                                     bool json)
+{
+    switch (answer->outcome) {
+    case PAYMENT_ANSWER_OUTCOME_APPROVED:
+        if (!json) {
+            printf("Too late to cancel. To undo it: kometpay void %s, or refund once its batch is "
+                   "closed.\n",
+                   answer->payment);
+        }
+        return EXIT_CODE_REFUSED;
+    case PAYMENT_ANSWER_OUTCOME_DECLINED:
+    case PAYMENT_ANSWER_OUTCOME_NOT_CHARGED:
+        return EXIT_CODE_OK;
+    case PAYMENT_ANSWER_OUTCOME_PENDING:
+    case PAYMENT_ANSWER_OUTCOME_CANCEL_ACCEPTED:
+    case PAYMENT_ANSWER_OUTCOME_REVIEW:
+    case PAYMENT_ANSWER_OUTCOME_REFUSED:
+        return exit;
+    }
+    return exit;
+}
+
 static enum exit_code run_cancel(const struct options *o)
 {
+    bool json = options_given(o, "json");
     struct msg_cancel m = {0};
+    void *got = NULL;
     struct error *e = option_copy_text(options_word(o, 0), "KEY", m.key, sizeof m.key);
     e = e != NULL ? e : options_copy(o, "location", m.location, sizeof m.location);
-    return act(e, MESSAGE_CANCEL, &m, m.key, o);
+    if (e == NULL) {
+        e = suite_call("terminald", MESSAGE_CANCEL, &m, SUITE_PAYMENT_WAIT_MS,
+                       MESSAGE_PAYMENT_ANSWER, &got);
+    }
+    if (e != NULL) {
+        return suite_error(e, json);
+    }
+    enum exit_code exit = payment_report(got, m.key, m.location, json);
+    exit = exit_of_cancel(got, exit, json);
+    message_free(MESSAGE_PAYMENT_ANSWER, got);
+    return exit;
 }
 
 const struct command COMMAND_CAPTURE = {

@@ -98,11 +98,14 @@ static void print_answer(const struct msg_payment_answer *answer)
     const char *escape = colour ? table_state_colour(outcome) : "";
     printf("%s %s%s%s\n", payment_answer_kind_text(answer->kind), escape, outcome,
            escape[0] != '\0' ? TABLE_COLOUR_END : "");
-    line("", answer->sentence);
+    if (answer->sentence[0] != '\0') {
+        printf("  %s\n", answer->sentence);
+    }
     line("payment", answer->payment);
     amount_line("amount", answer->amount_minor, answer->currency);
     if (answer->last_four[0] != '\0') {
-        printf("  %-15s %s ...%s\n", "card", answer->brand, answer->last_four);
+        printf("  %-15s %s%s...%s\n", "card", answer->brand, answer->brand[0] != '\0' ? " " : "",
+               answer->last_four);
     }
     line("authorisation", answer->authorisation_code);
     line("reason", answer->reason);

@@ -37,6 +37,8 @@ static const struct {
     {"invoice_unknown", EXIT_CODE_REFUSED, "See 'kometpay invoice list --customer NUMBER'."},
     {"payment_unknown", EXIT_CODE_REFUSED,
      "See 'kometpay log'. A key belongs to a location: add --location CODE."},
+    {"conflict", EXIT_CODE_REFUSED,
+     "See what became of that one with 'kometpay payment KEY'; use a new key for this one."},
     {"amount_above_refundable", EXIT_CODE_REFUSED,
      "See what is left of it with 'kometpay payment PAYMENT'."},
     {"already_captured", EXIT_CODE_REFUSED, "To give the money back: 'kometpay refund PAYMENT'."},

@@ -2,6 +2,7 @@
 /* An export in pieces: whole lines only, every byte once, line numbers right. */
 #include "tests/unit/unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

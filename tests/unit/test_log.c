@@ -63,6 +63,17 @@ static void one_line_with_time_program_sentence_fields_and_id(void **state)
                                    "MESSAGE_ID=5f7c0a5d0e8b4c0c8a3f2a0d6c1e4b01\n");
 }
 
+static void debug_lines_only_when_wanted(void **state)
+{
+    (void)state;
+    log_event(LOG_PEER_CONNECTED, {"KOMETPAY_PEER", "uid:1000"});
+    assert_string_equal(written(), "");
+    log_debug(true);
+    log_event(LOG_PEER_CONNECTED, {"KOMETPAY_PEER", "uid:1000"});
+    assert_non_null(strstr(written(), "testd: peer connected KOMETPAY_PEER=uid:1000 "));
+    log_debug(false);
+}
+
 static void values_are_quoted_so_that_nothing_can_be_forged(void **state)
 {
     (void)state;
@@ -182,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_line_with_time_program_sentence_fields_and_id),
+        cmocka_unit_test(debug_lines_only_when_wanted),
         cmocka_unit_test(values_are_quoted_so_that_nothing_can_be_forged),
         cmocka_unit_test(an_endless_value_is_cut),
         cmocka_unit_test(card_numbers_are_masked_in_any_field),
