@@ -22,8 +22,10 @@ static inline void buffer_add(struct buffer *buffer, const char *bytes, size_t n
     if (buffer->size - buffer->used < n) {
         buffer_grow(buffer, n);
     }
-    memcpy(buffer->bytes + buffer->used, bytes, n);
-    buffer->used += n;
+    if (n > 0) {
+        memcpy(buffer->bytes + buffer->used, bytes, n);
+        buffer->used += n;
+    }
 }
 
 static inline void buffer_add_byte(struct buffer *buffer, char byte)

@@ -20,7 +20,8 @@ static const struct {
     const char *next;
 } ADVICE[] = {
     {"ipc_unreachable", EXIT_CODE_UNREACHABLE,
-     "Nothing was begun. See 'kometpay status'; start with 'systemctl start kometpay.target'."},
+     "Nothing was begun. See 'kometpay status'; start with 'systemctl start kometpay.target'. If "
+     "permission was denied: operators are in the group kometpay-operator."},
     {"busy", EXIT_CODE_UNREACHABLE,
      "Nothing was begun. Ask the same again in a moment, with the same --key."},
     {"database_busy", EXIT_CODE_UNREACHABLE, "Ask the same again in a moment."},
