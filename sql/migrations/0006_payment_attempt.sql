@@ -165,6 +165,10 @@ BEGIN
     ELSIF NOT v_lives THEN
         v_plan := payment.plan_refused('instance_ended', '',
                                        'This gateway instance was replaced by another.');
+    ELSIF p_parent IS NULL AND split_part(p_scope, '/', 1) NOT IN
+          ('', (SELECT p.location FROM payment.payment p WHERE p.id = p_payment)) THEN
+        v_plan := payment.plan_refused('payment_of_other_location', 'location',
+                                       'This payment was taken at another location.');
     ELSIF p_parent IS NOT NULL THEN
         v_plan.amount_minor := coalesce(v_root.approved_minor, v_root.amount_minor);
         v_plan.follows := v_root.processor_id;

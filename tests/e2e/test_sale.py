@@ -238,3 +238,12 @@ def test_refund_with_lost_answer_is_not_made_twice(suite, pos):
     final = settled_answer(pos, refund["key"])
     assert final["outcome"] == "APPROVED"
     assert len([r for r in suite.simulator.ledger() if r.get("ref") == final["attempt"]]) == 1
+
+
+def test_an_act_on_another_locations_payment_is_refused(pos):
+    sale = pos.call("pay", pay(6800))
+    for act in ("refund", "void"):
+        with pytest.raises(Refused) as refused:
+            pos.call(act, {"key": new_key(), "location": "BOG", "payment": sale["payment"]})
+        assert (refused.value.code, refused.value.field) == ("payment_of_other_location",
+                                                             "location")

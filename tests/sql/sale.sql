@@ -1,0 +1,141 @@
+-- A sale's beginning: each outcome, and that a refused request leaves nothing.
+BEGIN;
+SELECT test.open_business();
+SELECT plan(57);
+
+CREATE FUNCTION test.refused(b payment.sale_begun) RETURNS text LANGUAGE sql
+RETURN (b).outcome || ' ' || (b).code || ' ' || (b).field;
+
+SELECT is((test.sale(1, 100)).outcome, 'MINE', 'a new key is mine');
+SELECT is((test.sale(1, 100)).outcome, 'MINE', 'and still is, asked again after a lost commit');
+SELECT is((SELECT count(*) FROM payment.event WHERE payment = 'pay_1'), 1::bigint,
+          'asking again writes nothing');
+SELECT is((b).outcome || ' ' || (b).ref || ' ' || (b).payment, 'EXISTS ' || test.ref(1) || ' pay_1',
+          'another ref with the same key and request: the first one''s')
+  FROM test.sale(2, 100, key => 'key-1', fingerprint => 'print-1') AS b;
+SELECT is((test.sale(2, 999, key => 'key-1', fingerprint => 'other')).outcome, 'CONFLICT',
+          'the same key for another request is a conflict');
+SELECT is((test.sale(1, 100, holder => 'gw-2')).outcome, 'EXISTS', 'another holder''s is not mine');
+SELECT test.result(1, 'APPROVED');
+SELECT is((test.sale(1, 100)).outcome, 'EXISTS', 'once it has an outcome it is not to be sent again');
+SELECT is((test.sale(3, 100, location => 'BOG', key => 'key-1')).outcome, 'MINE',
+          'the same key at another location is another key');
+SELECT is((b).processor || ' ' || (b).account, 'clearent main', 'the account is the location''s')
+  FROM test.sale(4, 100) AS b;
+
+-- refusals
+CREATE TABLE test.counted AS
+    SELECT (SELECT count(*) FROM payment.attempt) AS attempts,
+           (SELECT count(*) FROM payment.payment) AS payments,
+           (SELECT count(*) FROM payment.event) AS events,
+           (SELECT count(*) FROM payment.invoice_part) AS parts;
+SELECT is(test.refused(test.sale(10, 100, location => 'XXX')), 'REFUSED location_unknown location',
+          'unknown location');
+SELECT is(test.refused(test.sale(10, 100, location => 'OFF')), 'REFUSED location_disabled location',
+          'disabled location');
+SELECT is(test.refused(test.sale(10, 100, currency => 'EUR')), 'REFUSED currency_mismatch currency',
+          'another currency than the location''s');
+SELECT is(test.refused(test.sale(10, 100, customer => 'C-9')), 'REFUSED customer_unknown customer',
+          'unknown customer');
+SELECT is(test.refused(test.sale(10, 100, 'I-9=100')), 'REFUSED invoice_unknown invoices[0].invoice',
+          'unknown invoice');
+SELECT is(test.refused(test.sale(10, 200, 'I-1=100,I-3=100', 'C-1')),
+          'REFUSED invoice_of_other_customer invoices[1].invoice', 'another customer''s invoice');
+SELECT is(test.refused(test.sale(10, 200, 'I-1=100,I-3=100')),
+          'REFUSED invoice_of_other_customer invoices[1].invoice', 'invoices of two customers');
+SELECT is(test.refused(test.sale(10, 100, 'I-EUR=100')),
+          'REFUSED currency_mismatch invoices[0].invoice', 'an invoice in another currency');
+SELECT is(test.refused(test.sale(10, 100, 'I-PAID=100')),
+          'REFUSED invoice_closed invoices[0].invoice', 'a paid invoice');
+SELECT is(test.refused(test.sale(10, 5001, 'I-1=5001')),
+          'REFUSED amount_above_open invoices[0].amount_minor', 'more than is open');
+SELECT is(test.refused(test.sale(10, 100, 'I-1=60,I-2=50')), 'REFUSED split_mismatch invoices',
+          'a split that does not add up');
+SELECT is(test.refused(test.sale(10, 100, 'I-1=60,I-1=40')), 'REFUSED invoice_repeated invoices',
+          'an invoice named twice');
+SELECT is(test.refused(test.sale(10, 100, holder => 'gw-9')), 'REFUSED instance_ended ',
+          'an instance that never started');
+SELECT results_eq('SELECT * FROM test.counted',
+                  $$SELECT (SELECT count(*) FROM payment.attempt),
+                           (SELECT count(*) FROM payment.payment),
+                           (SELECT count(*) FROM payment.event),
+                           (SELECT count(*) FROM payment.invoice_part)$$,
+                  'a refused request leaves nothing');
+SELECT is((test.sale(10, 100)).outcome, 'MINE', 'and its key is free for the corrected one');
+
+-- one payment of an invoice at a time
+SELECT is((test.sale(20, 100, 'I-1=100')).outcome, 'MINE', 'a payment of I-1 begins');
+SELECT is((SELECT customer FROM payment.payment WHERE id = 'pay_20'), 'C-1',
+          'without a customer it is the invoice''s');
+SELECT is(test.refused(test.sale(21, 100, 'I-1=100')),
+          'REFUSED invoice_payment_in_progress invoices[0].invoice', 'SENDING holds its invoice');
+SELECT test.result(20, 'UNKNOWN', horizon_ms => 1000, next_try_ms => 0);
+SELECT is((test.sale(21, 100, 'I-1=100')).code, 'invoice_payment_in_progress', 'UNKNOWN holds it');
+SELECT test.result(20, 'REVIEW');
+SELECT is((test.sale(21, 100, 'I-1=100')).code, 'invoice_payment_in_progress', 'REVIEW holds it');
+SELECT test.result(20, 'NOT_CHARGED');
+SELECT is((test.sale(21, 100, 'I-1=100')).outcome, 'MINE', 'NOT_CHARGED lets it go');
+SELECT test.result(21, 'DECLINED');
+SELECT is((test.sale(22, 100, 'I-1=100')).outcome, 'MINE', 'DECLINED lets it go');
+SELECT test.result(22, 'REVERSING', processor_id => 'T22');
+SELECT is((test.sale(23, 100, 'I-1=100')).code, 'invoice_payment_in_progress', 'REVERSING holds it');
+SELECT is(test.open('I-1'), '5000 OPEN', 'nothing was paid by any of them');
+
+-- application
+SELECT is(test.approved(31, 2000, 'I-2=2000', 'C-1'), 'MINE APPROVED', 'a part of I-2 is paid');
+SELECT is(test.open('I-2'), '1000 PARTLY_PAID', 'the rest stays open');
+SELECT is((test.result(31, 'APPROVED')).applied, true, 'the result told twice is applied');
+SELECT is(test.open('I-2'), '1000 PARTLY_PAID', 'but counts once');
+SELECT is(test.approved(32, 1000, 'I-2=1000'), 'MINE APPROVED', 'the rest is paid');
+SELECT is(test.open('I-2'), '0 PAID', 'and the invoice is paid');
+SELECT results_eq($$SELECT debit, credit, amount_minor FROM books.journal
+                     WHERE payment = 'pay_31'$$,
+                  $$VALUES ('card_clearing', 'accounts_receivable', 2000::bigint)$$,
+                  'the journal says where the money is from');
+SELECT is((SELECT sum(debit_minor) - sum(credit_minor) FROM books.journal_line), 0::numeric,
+          'the journal is balanced');
+SELECT test.approved(33, 700);
+SELECT is((SELECT reason || ' ' || amount_minor FROM books.suspense WHERE payment = 'pay_33'),
+          'VIRTUAL_TERMINAL 700', 'money without an invoice waits to be reconciled by hand');
+SELECT is((SELECT credit FROM books.journal WHERE payment = 'pay_33'), 'suspense',
+          'and never passes to accounting');
+
+-- answers
+SELECT is((SELECT outcome || ' ' || authorisation_code || ' ' || captured_minor
+             FROM payment.answer('MIA/counter1', 'key-31', NULL)), 'APPROVED AUTH31 2000',
+          'the answer by key');
+SELECT is((SELECT ref FROM payment.answer(NULL, NULL, 'pay_31')), test.ref(31),
+          'the answer by payment');
+SELECT is_empty($$SELECT * FROM payment.answer('MIA/counter1', 'nobody', NULL)$$, 'unknown: no row');
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-4', NULL)), 'PENDING',
+          'SENDING is told PENDING');
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-22', NULL)), 'PENDING',
+          'REVERSING is told PENDING');
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-20', NULL)), 'NOT_CHARGED',
+          'NOT_CHARGED is told NOT_CHARGED');
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-21', NULL)), 'DECLINED',
+          'DECLINED is told DECLINED');
+
+-- cancellation
+SELECT test.sale(40, 100);
+SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'key-40', 'clerk')),
+          'CANCEL_ACCEPTED', 'what is being sent can be cancelled');
+SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'key-40', 'clerk')),
+          'CANCEL_ACCEPTED', 'twice is once');
+SELECT is((SELECT count(*) FROM payment.event WHERE payment = 'pay_40'), 2::bigint,
+          'one event of it');
+SELECT is((r).state || ' ' || (r).applied, 'REVERSING true',
+          'a late approval of a cancelled payment is reversed')
+  FROM test.result(40, 'APPROVED') AS r;
+SELECT is((r).state || ' ' || (r).applied, 'REVERSING true', 'also when told twice')
+  FROM test.result(40, 'APPROVED') AS r;
+SELECT is_empty($$SELECT * FROM books.suspense WHERE payment = 'pay_40'$$, 'and never in the books');
+SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'key-31', 'clerk')), 'FINAL',
+          'an approved payment is void or refunded, not cancelled');
+SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'no-key', 'clerk')),
+          'UNKNOWN_KEY', 'an unknown key is said to be unknown');
+SELECT throws_ok($$UPDATE payment.attempt SET cancel_requested = false WHERE ref = test.ref(40)$$,
+                 'KP002', NULL, 'a cancellation is one way');
+SELECT is_empty('SELECT * FROM payment.event_verify()', 'all stories are whole');
+SELECT * FROM finish();
+ROLLBACK;
