@@ -174,7 +174,9 @@ struct error *ipc_call_once(const char *path, enum message_type type, const void
     close(fd);
     if (!e && *answer_type == MESSAGE_ERROR) {
         const struct msg_error *told = *answer;
-        e = error_refused(told->code, told->field, "%s", told->sentence);
+        e = strcmp(told->code, "answer_invalid") == 0
+                ? error_failed("ipc_lost", "The callee could not write its answer.")
+                : error_refused(told->code, told->field, "%s", told->sentence);
         message_free(MESSAGE_ERROR, *answer);
         *answer = NULL;
     }

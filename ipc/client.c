@@ -172,6 +172,14 @@ static struct error *lost_error(const char *reason)
     return error_wrap(e, "%s", reason);
 }
 
+/* answer_invalid: the callee did the work and could not write what came of it. */
+static struct error *told_error(const struct msg_error *told)
+{
+    return strcmp(told->code, "answer_invalid") == 0
+               ? lost_error("the callee could not write its answer")
+               : error_refused(told->code, told->field, "%s", told->sentence);
+}
+
 static struct error *unreachable_error(const char *path, const char *reason)
 {
     struct error *e = error_failed("ipc_unreachable", "The daemon can't be reached.");
@@ -223,8 +231,7 @@ static void call_answered(struct ipc_client *client, uint32_t slot,
             error_free(e);
             e = unread;
         } else if (type == MESSAGE_ERROR) {
-            const struct msg_error *told = answer;
-            e = error_refused(told->code, told->field, "%s", told->sentence);
+            e = told_error(answer);
         }
     }
     call_end(client, slot, e, type, e ? NULL : answer);

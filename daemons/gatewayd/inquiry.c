@@ -31,6 +31,7 @@ struct inquiry {
     bool past_horizon, alarm;
     int step;
     unsigned pages;
+    size_t surplus; /* which of the found ids is being taken back; 0 = none is surplus */
     struct lookup_outcome found;
     struct money_request money; /* of a void that is repeated */
     /* what will be recorded */
@@ -118,10 +119,11 @@ static void record_state(struct inquiry *q, const char *state)
     record(q);
 }
 
-/* Nothing new is known. UNKNOWN for a whole day becomes a person's matter, and is watched on. */
+/* Nothing new is known. What is unclear for a whole day is a person's matter, and watched on. */
 static void later(struct inquiry *q, int64_t business_ms)
 {
-    if (strcmp(q->state, "UNKNOWN") == 0 && clock_business_ms(q->age_ms) > RESOLUTION_REVIEW_MS) {
+    bool unclear = strcmp(q->state, "UNKNOWN") == 0 || strcmp(q->state, "REVERSING") == 0;
+    if (unclear && clock_business_ms(q->age_ms) > RESOLUTION_REVIEW_MS) {
         record_state(q, "REVIEW");
         return;
     }
@@ -157,28 +159,44 @@ static void absent(struct inquiry *q)
     payment_store_absent(q->g->db, q->ref, q->g->instance, q->epoch, absent_noted, q);
 }
 
-/* The reversal runs as an attempt of its own; this one is looked at again when it has ended. */
-static void reverse(struct inquiry *q)
+/* The reversal runs as an attempt of its own, committed before it is sent. */
+static void reverse(struct inquiry *q, const char *processor_id)
 {
     struct attempt_job *job = attempt_new(q->g, OPERATION_VOID, NULL);
     TEXT_COPY(job->follow_up.parent, q->ref);
-    TEXT_COPY(job->follow_up.parent_processor_id, q->found.found.processor_id);
+    TEXT_COPY(job->follow_up.parent_processor_id, processor_id);
     job->follow_up.parent_epoch = q->epoch;
     TEXT_COPY(job->payment, q->payment);
     job->on_end = (struct attempt_end){inquiry_reversal_ended, q};
     attempt_start(job);
 }
 
-/* Which of the reversal's ends makes the sale REVERSED: only one the processor has confirmed. */
+/* Charged more than once under one reference: the earliest stays, the others are taken back one by
+ * one, and only then is the payment called approved. */
+static void reverse_surplus(struct inquiry *q)
+{
+    if (q->surplus < q->found.id_count) {
+        reverse(q, q->found.ids[q->surplus]);
+    } else if (strcmp(q->state, "REVERSING") == 0) {
+        q->surplus = 0;
+        reverse(q, q->found.ids[0]);
+    } else {
+        record_state(q, q->found.found.partial ? "REVERSING" : "APPROVED");
+    }
+}
+
+/* Only what the processor has confirmed counts as taken back. */
 void inquiry_reversal_ended(void *context, const struct attempt_job *job)
 {
     struct inquiry *q = context;
-    if (job->begun == BEGIN_DONE || strcmp(job->state, "APPROVED") == 0) {
-        record_state(q, "REVERSED");
-    } else if (job->begun == BEGIN_REFUSED && error_is(job->refusal, "reversal_refused")) {
-        record_state(q, "REVIEW");
+    bool taken_back = job->begun == BEGIN_DONE || strcmp(job->state, "APPROVED") == 0;
+    if (!taken_back) {
+        later(q, resolution_delay_ms(q->tries));
+    } else if (q->surplus) {
+        q->surplus++;
+        reverse_surplus(q);
     } else {
-        later(q, resolution_delay_ms(0));
+        record_state(q, "REVERSED");
     }
 }
 
@@ -309,7 +327,13 @@ static void decide(struct inquiry *q)
         absent(q);
         return;
     case RESOLVE_REVERSE:
-        reverse(q);
+        reverse(q, q->found.found.processor_id);
+        return;
+    case RESOLVE_SURPLUS:
+        log_event(LOG_PROCESSOR_ALARM, {"KOMETPAY_PAYMENT", q->payment},
+                  {"KOMETPAY_ATTEMPT", q->ref}, {"KOMETPAY_REASON", "charged more than once"});
+        q->surplus = 1;
+        reverse_surplus(q);
         return;
     case RESOLVE_ORIGINAL:
         ask_original(q);

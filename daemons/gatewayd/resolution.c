@@ -24,6 +24,10 @@
     {                                                                                              \
         RESOLVE_REVERSE, NULL                                                                      \
     }
+#define SURPLUS                                                                                    \
+    {                                                                                              \
+        RESOLVE_SURPLUS, NULL                                                                      \
+    }
 #define ORIGINAL                                                                                   \
     {                                                                                              \
         RESOLVE_ORIGINAL, NULL                                                                     \
@@ -46,17 +50,17 @@ static const struct rules SALE_RULES[] = {
         [LOOKUP_APPROVED] = TO("APPROVED"), [LOOKUP_DECLINED] = TO("DECLINED"),
         [LOOKUP_REVERSED] = TO("REVERSED"), [LOOKUP_ABSENT] = ABSENT,
         [LOOKUP_PENDING] = LATER,           [LOOKUP_MISMATCH] = TO("REVIEW"),
-        [LOOKUP_SEVERAL] = TO("REVIEW"),    [LOOKUP_UNCLEAR] = LATER}},
+        [LOOKUP_SEVERAL] = SURPLUS,         [LOOKUP_UNCLEAR] = LATER}},
     {"REVIEW", {
         [LOOKUP_APPROVED] = TO("APPROVED"), [LOOKUP_DECLINED] = TO("DECLINED"),
         [LOOKUP_REVERSED] = TO("REVERSED"), [LOOKUP_ABSENT] = ABSENT,
         [LOOKUP_PENDING] = LATER,           [LOOKUP_MISMATCH] = LATER,
-        [LOOKUP_SEVERAL] = LATER,           [LOOKUP_UNCLEAR] = LATER}},
+        [LOOKUP_SEVERAL] = SURPLUS,         [LOOKUP_UNCLEAR] = LATER}},
     {"REVERSING", {
         [LOOKUP_APPROVED] = REVERSE,        [LOOKUP_DECLINED] = TO("REVERSED"),
         [LOOKUP_REVERSED] = TO("REVERSED"), [LOOKUP_ABSENT] = ABSENT,
         [LOOKUP_PENDING] = LATER,           [LOOKUP_MISMATCH] = REVERSE,
-        [LOOKUP_SEVERAL] = TO("REVIEW"),    [LOOKUP_UNCLEAR] = LATER}},
+        [LOOKUP_SEVERAL] = SURPLUS,         [LOOKUP_UNCLEAR] = LATER}},
     {"NOT_CHARGED", {
         [LOOKUP_APPROVED] = TO("REVERSING"), [LOOKUP_DECLINED] = WATCH,
         [LOOKUP_REVERSED] = WATCH,           [LOOKUP_ABSENT] = WATCH,

@@ -13,6 +13,7 @@ enum resolution {
     RESOLVE_LATER,    /* nothing is known yet: ask again by the schedule */
     RESOLVE_ABSENT,   /* not found: believed only after the horizon, and twice */
     RESOLVE_REVERSE,  /* approved and must not stand: void it, or refund once it is settled */
+    RESOLVE_SURPLUS,  /* approved more than once: all but the earliest are taken back */
     RESOLVE_ORIGINAL, /* a void that isn't found: what became of the transaction it acts on? */
     RESOLVE_WATCH,    /* final, but looked at again and again */
 };

@@ -12,6 +12,7 @@
 #include "daemons/terminald/pos_session.h"
 #include "daemons/terminald/terminald.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/secret.h"
 
 /* Forgetting a hold is a courtesy; vaultd forgets it by itself in the end. */
@@ -31,6 +32,33 @@ static void job_free(struct pay_job *job)
     free(job);
 }
 
+/* The name of a field that holds the card's number though it is kept or shown in clear. */
+static const char *field_with_number(const struct msg_pay *pay)
+{
+    const char *number = secret_expose(pay->card->pan);
+    const struct {
+        const char *name, *text;
+    } fields[] = {
+        {"key", pay->key},
+        {"location", pay->location},
+        {"customer", pay->customer},
+        {"description", pay->description},
+        {"card.holder", pay->card->holder},
+        {"card.street", pay->card->street},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (strstr(fields[i].text, number) != NULL) {
+            return fields[i].name;
+        }
+    }
+    for (size_t i = 0; i < pay->invoices_count; i++) {
+        if (strstr(pay->invoices[i].invoice, number) != NULL) {
+            return "invoices";
+        }
+    }
+    return NULL;
+}
+
 struct error *pos_pay_check(const struct msg_pay *pay)
 {
     bool typed = pay->card != NULL;
@@ -48,6 +76,11 @@ struct error *pos_pay_check(const struct msg_pay *pay)
     }
     if (stored && pay->save) {
         return error_refused("card_ambiguous", "save", "The card of a token is stored already.");
+    }
+    const char *field = typed ? field_with_number(pay) : NULL;
+    if (field != NULL) {
+        return error_refused("card_number_in_text", field,
+                             "The card's number belongs into the card alone, not into a text.");
     }
     int64_t sum = 0;
     for (size_t i = 0; i < pay->invoices_count; i++) {
@@ -83,6 +116,7 @@ static struct msg_sale *sale_of_pay(const struct msg_pay *pay)
     snprintf(sale->currency, sizeof sale->currency, "%s", pay->currency);
     snprintf(sale->customer, sizeof sale->customer, "%s", pay->customer);
     snprintf(sale->description, sizeof sale->description, "%s", pay->description);
+    log_mask(sale->description); /* clerks note numbers of other cards in it; it is kept in clear */
     sale->kind = pay->kind == PAY_KIND_AUTH ? SALE_KIND_AUTH : SALE_KIND_SALE;
     sale->entry = pay->card != NULL ? SALE_ENTRY_KEYED : SALE_ENTRY_STORED;
     sale->amount_minor = pay->amount_minor;

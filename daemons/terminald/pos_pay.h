@@ -7,9 +7,9 @@
 /* Handler of ipc_service; `context` is the struct terminald. */
 ipc_handler pos_pay;
 
-/* The request's own sense, before anybody is asked: one of card and token, the split adds up.
- * Errors refused: card_missing, card_ambiguous, cvv_ambiguous, save_without_card,
- * customer_missing, split_mismatch. */
+/* The request's own sense, before anybody is asked: one of card and token, the card's number in no
+ * text that is kept in clear, the split adds up.
+ * Errors refused: card_missing, card_ambiguous, card_number_in_text, split_mismatch. */
 struct error *pos_pay_check(const struct msg_pay *pay) MUST_CHECK;
 
 #endif

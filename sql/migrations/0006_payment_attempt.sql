@@ -246,7 +246,10 @@ BEGIN
     v_refusal := CASE
         WHEN NOT v_lives OR v_root.holder <> p_holder OR v_root.epoch <> p_parent_epoch THEN
             payment.refusal_of('fenced', '', 'Another resolver has taken this payment over.')
-        WHEN v_root.state <> 'REVERSING' THEN
+        -- while the outcome is unknown, only a surplus transaction named by its id is taken back
+        WHEN v_root.state <> 'REVERSING'
+             AND (v_root.state NOT IN ('UNKNOWN', 'REVIEW') OR p_processor_id IS NULL
+                  OR p_processor_id IS NOT DISTINCT FROM v_root.processor_id) THEN
             payment.refusal_of('not_reversing', 'payment', 'This payment is not being reversed.')
         WHEN v_follows IS NULL THEN
             payment.refusal_of('processor_id_unknown', '', 'There is no transaction to take back yet.')

@@ -118,7 +118,7 @@ CREATE FUNCTION payment.ms_between(p_from timestamptz, p_to timestamptz) RETURNS
 LANGUAGE sql IMMUTABLE
 RETURN floor(extract(epoch FROM p_to - p_from) * 1000)::bigint;
 
--- Notes the first well-formed 'not found' after the horizon; NULL when fenced.
+-- Notes the first well-formed 'not found' after the horizon; NULL when fenced or before it.
 CREATE FUNCTION payment.attempt_absent(p_ref text, p_holder text, p_epoch integer)
 RETURNS TABLE (absent_for_ms bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -128,7 +128,9 @@ AS $$
          WHERE a.ref = p_ref AND a.holder = p_holder AND a.epoch = p_epoch
            AND a.horizon_at <= clock_timestamp()
         RETURNING a.absent_at)
-    SELECT greatest(payment.ms_between((SELECT n.absent_at FROM noted n), clock_timestamp()), 0)
+    SELECT CASE WHEN n.absent_at IS NOT NULL
+                THEN greatest(payment.ms_between(n.absent_at, clock_timestamp()), 0) END
+      FROM (VALUES (1)) AS one LEFT JOIN noted n ON true
 $$;
 
 -- A processor answers again: what waits for it is due now, unless a resolver is at it.

@@ -1,12 +1,15 @@
 """Sales as a clerk's program makes them, and what the processor's own ledger says of them."""
 
+import http.client
+import json
+import ssl
 import threading
 
 import pytest
 
-from tests.suite.business import AMEX, MASTERCARD, card, invoice, new_key, pay
+from tests.suite.business import AMEX, MASTERCARD, VISA, card, invoice, new_key, pay
 from tests.suite.frames import Refused
-from tests.suite.suite import wait_until
+from tests.suite.suite import API_KEY, wait_until
 
 
 def executed(suite, answer):
@@ -247,3 +250,38 @@ def test_an_act_on_another_locations_payment_is_refused(pos):
             pos.call(act, {"key": new_key(), "location": "BOG", "payment": sale["payment"]})
         assert (refused.value.code, refused.value.field) == ("payment_of_other_location",
                                                              "location")
+
+
+def charge_again(suite, answer, amount):
+    """The second charge that must never be: somebody posts the same reference once more."""
+    context = ssl.create_default_context(cafile=str(suite.directory / "ca.crt"))
+    connection = http.client.HTTPSConnection("127.0.0.1", suite.simulator.port, context=context)
+    connection.request("POST", "/rest/v2/transactions/sale", json.dumps({
+        "type": "SALE", "amount": amount, "card": VISA, "exp-date": "1230",
+        "invoice": answer["attempt"], "order-id": answer["attempt"],
+        "software-type": "Other", "software-type-version": "1"}), {
+            "api-key": API_KEY, "Content-Type": "application/json",
+            "Accept": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_charged_twice_keeps_the_earliest_and_takes_the_other_back(suite, pos):
+    suite.simulator.settings(duplicates_enabled=False)
+    try:
+        suite.simulator.fault("answer_lost", op="sale", count=1)
+        suite.simulator.fault("search_500", op="search", count=0)
+        request = pay(6900)
+        answer = pos.call("pay", request)
+        assert answer["outcome"] == "PENDING"
+        charge_again(suite, answer, "69.00")
+        suite.simulator.no_faults()
+        final = settled_answer(pos, request["key"])
+    finally:
+        suite.simulator.settings(duplicates_enabled=True)
+    assert final["outcome"] == "APPROVED"
+    rows = executed(suite, final)
+    assert len(rows) == 2
+    taken_back = [row["ref_id"] for row in suite.simulator.ledger()
+                  if row.get("ref_id") and row["op"] in ("void", "refund")]
+    assert rows[1]["id"] in taken_back and rows[0]["id"] not in taken_back

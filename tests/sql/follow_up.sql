@@ -2,7 +2,7 @@
 -- books.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(68);
+SELECT plan(67);
 
 CREATE FUNCTION test.said(b payment.attempt_begun) RETURNS text LANGUAGE sql
 RETURN concat_ws(' ', (b).outcome, (b).code);

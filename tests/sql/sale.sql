@@ -1,7 +1,7 @@
 -- A sale's beginning: each outcome, and that a refused request leaves nothing.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(57);
+SELECT plan(60);
 
 CREATE FUNCTION test.refused(b payment.sale_begun) RETURNS text LANGUAGE sql
 RETURN (b).outcome || ' ' || (b).code || ' ' || (b).field;

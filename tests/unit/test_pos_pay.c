@@ -14,8 +14,10 @@ static struct msg_invoice_part parts[2];
 static int fresh(void **state)
 {
     (void)state;
+    secret_free(card.pan);
+    card = (struct msg_typed_card){.pan = secret_new("4111111111111111", 16)};
     pay = (struct msg_pay){.amount_minor = 8000, .card = &card};
-    return 0;
+    return card.pan != NULL ? 0 : -1;
 }
 
 static void with_token(void)
@@ -75,6 +77,29 @@ static void test_split(void **state)
     assert_null(pos_pay_check(&pay));
 }
 
+/* Clerks paste the number into the wrong field; those fields are kept in clear. */
+static void test_number_in_a_text(void **state)
+{
+    (void)state;
+    snprintf(pay.description, sizeof pay.description, "card 4111111111111111 again");
+    refused("card_number_in_text", "description");
+    snprintf(pay.description, sizeof pay.description, "card 4111111111111112 again");
+    assert_null(pos_pay_check(&pay));
+    snprintf(pay.key, sizeof pay.key, "4111111111111111");
+    refused("card_number_in_text", "key");
+    pay.key[0] = '\0';
+    snprintf(card.holder, sizeof card.holder, "4111111111111111");
+    refused("card_number_in_text", "card.holder");
+    card.holder[0] = '\0';
+    pay.invoices = parts;
+    pay.invoices_count = 1;
+    parts[0].amount_minor = 8000;
+    snprintf(parts[0].invoice, sizeof parts[0].invoice, "4111111111111111");
+    refused("card_number_in_text", "invoices");
+    parts[0].invoice[0] = '\0';
+    assert_null(pos_pay_check(&pay));
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -87,6 +112,7 @@ int main(void)
         cmocka_unit_test_setup(test_one_card, fresh),
         cmocka_unit_test_setup(test_code_and_save, fresh),
         cmocka_unit_test_setup(test_split, fresh),
+        cmocka_unit_test_setup(test_number_in_a_text, fresh),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -1,0 +1,229 @@
+-- The day's close of 2026-03-01 in Miami (05:00 to 05:00 UTC): each kind of difference, what cancels,
+-- and that a second run changes nothing but its own result.
+BEGIN;
+SELECT test.open_business();
+SELECT plan(41);
+
+CREATE TABLE test.run (place serial, id uuid DEFAULT gen_random_uuid());
+
+-- Moves an attempt to an hour of the day (UTC minus 5 hours is Miami's).
+CREATE FUNCTION test.at(n integer, at timestamptz) RETURNS void LANGUAGE sql AS $$
+    SELECT test.force(n, format('created_at = %L, closed_at = CASE WHEN closed_at IS NULL THEN NULL'
+                                ' ELSE %L::timestamptz END', at, at))
+$$;
+
+-- An item as the processor reports it, of attempt n unless said otherwise.
+CREATE FUNCTION test.item(n integer, kind text, amount bigint, part integer DEFAULT 0,
+                          approved boolean DEFAULT true, reference text DEFAULT NULL,
+                          id text DEFAULT NULL, follows text DEFAULT NULL) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO books.processor_item
+    SELECT 'MIA', '2026-03-01', r.id, part, coalesce(item.id, 'T' || n),
+           coalesce(reference, test.ref(n)), kind, approved, amount, '1111', coalesce(follows, ''),
+           '7', '2026-03-01 12:00:00'
+      FROM (VALUES ($7)) AS item (id), (SELECT * FROM test.run ORDER BY place DESC LIMIT 1) AS r
+$$;
+
+CREATE FUNCTION test.close() RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s %s/%s/%s %s/%s/%s net %s',
+                  CASE WHEN c.balanced THEN 'balanced' ELSE 'differs' END, c.ours_count,
+                  c.ours_gross_minor, c.ours_refund_minor, c.theirs_count, c.theirs_gross_minor,
+                  c.theirs_refund_minor, c.net_minor)
+      FROM books.close_match('MIA', '2026-03-01',
+                             (SELECT r.id FROM test.run r ORDER BY r.place DESC LIMIT 1)) AS c
+$$;
+
+CREATE FUNCTION test.differences() RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(string_agg(concat_ws(' ', d.kind, ltrim(d.attempt, 'A'), d.processor_id,
+                                         coalesce(d.ours_minor::text, '-') || '/'
+                                         || coalesce(d.theirs_minor::text, '-')), ', '), '')
+      FROM books.close_differences('MIA', '2026-03-01') AS d
+$$;
+
+-- the borders
+SELECT results_eq(
+    $$SELECT before_from, day_from, day_to, after_to FROM books.close_begin('MIA', '2026-03-01')$$,
+    $$VALUES ('2026-03-01 03:00', '2026-03-01 05:00', '2026-03-02 05:00', '2026-03-02 07:00')$$,
+    'the day runs in the location''s zone');
+SELECT results_eq(
+    $$SELECT day_from, day_to FROM books.close_begin('MIA', '2026-03-08')$$,
+    $$VALUES ('2026-03-08 05:00', '2026-03-09 04:00')$$, 'a day of 23 hours');
+SELECT throws_ok($$SELECT books.close_begin('XXX', '2026-03-01')$$, 'KP001', NULL, 'no such location');
+SELECT throws_ok($$SELECT books.close_begin('MIA', '2999-03-01')$$, 'KP001', NULL,
+                 'a day that has not begun');
+
+-- in balance
+INSERT INTO test.run DEFAULT VALUES;
+SELECT is(test.close(), 'balanced 0/0/0 0/0/0 net 0', 'nothing against nothing');
+SELECT test.approved(1, 1000);
+SELECT test.at(1, '2026-03-01 12:00Z');
+SELECT test.item(1, 'SALE', 1000);
+SELECT test.follow(2, 1, 'REFUND', 200);
+SELECT test.result(2, 'APPROVED');
+SELECT test.at(2, '2026-03-01 13:00Z');
+SELECT test.item(2, 'REFUND', 200, follows => 'T1');
+SELECT test.approved(3, 500, kind => 'AUTH');
+SELECT test.at(3, '2026-03-01 12:00Z');
+SELECT test.item(3, 'AUTH', 500);
+SELECT test.follow(4, 3, 'CAPTURE', 400);
+SELECT test.result(4, 'APPROVED');
+SELECT test.at(4, '2026-03-01 12:10Z');
+SELECT test.item(4, 'CAPTURE', 400, follows => 'T3');
+SELECT test.sale(5, 77);
+SELECT test.result(5, 'DECLINED');
+SELECT test.at(5, '2026-03-01 12:11Z');
+SELECT test.item(5, 'SALE', 77, approved => false);
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200',
+          'sale, capture and refund; authorisations and declines move nothing');
+SELECT is((SELECT batches FROM books.day_close), '7', 'the batch is named');
+-- a voided pair cancels on both sides
+SELECT test.approved(6, 900);
+SELECT test.at(6, '2026-03-01 14:00Z');
+SELECT test.follow(7, 6, 'VOID');
+SELECT test.result(7, 'APPROVED');
+SELECT test.at(7, '2026-03-01 14:05Z');
+SELECT test.item(6, 'SALE', 900);
+SELECT test.item(7, 'VOID', 900, follows => 'T6');
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'a voided pair cancels');
+-- so does a reversed one
+SELECT test.sale(8, 300);
+SELECT payment.cancel_request('MIA/counter1', 'key-8', 'clerk');
+SELECT test.result(8, 'APPROVED');
+SELECT payment.reversal_begin(test.ref(9), 'gw-1', test.ref(8), 1, NULL);
+SELECT test.result(9, 'APPROVED');
+SELECT test.result(8, 'REVERSED');
+SELECT test.at(8, '2026-03-01 15:00Z');
+SELECT test.at(9, '2026-03-01 15:01Z');
+SELECT test.item(8, 'SALE', 300);
+SELECT test.item(9, 'VOID', 300, follows => 'T8');
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'a reversed pair cancels');
+-- a payment of another location of the same account
+SELECT test.approved(10, 640, location => 'BOG');
+SELECT test.at(10, '2026-03-01 15:00Z');
+SELECT test.item(10, 'SALE', 640);
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200',
+          'another location''s is its own close''s');
+
+-- running again
+CREATE TABLE test.before AS SELECT * FROM books.day_close;
+SELECT test.approved(11, 100);
+SELECT test.at(11, '2026-03-02 12:00Z');
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'the next day''s changes nothing');
+SELECT results_eq(
+    'SELECT location, day, run, balanced, net_minor, differences FROM books.day_close',
+    'SELECT location, day, run, balanced, net_minor, differences FROM test.before',
+    'the same run again gives the same row');
+INSERT INTO test.run DEFAULT VALUES;
+INSERT INTO books.processor_item
+    SELECT location, day, (SELECT id FROM test.run ORDER BY place DESC LIMIT 1), part, processor_id,
+           reference, kind, approved, amount_minor, last_four, follows, batch, created
+      FROM books.processor_item;
+CREATE TABLE test.books_before AS
+    SELECT (SELECT md5(string_agg(a::text, ' ' ORDER BY a.ref)) FROM payment.attempt a) AS attempts,
+           (SELECT count(*) FROM payment.event) AS events,
+           (SELECT count(*) FROM books.journal) AS journal,
+           (SELECT count(*) FROM books.suspense) AS suspense;
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'a new run gives the same');
+SELECT is((SELECT count(DISTINCT run) || ' ' || count(*) FROM books.processor_item), '1 10',
+          'and its copies replace the old ones');
+SELECT is((SELECT count(*) FROM books.day_close), 1::bigint, 'in place of the result before');
+SELECT results_eq('SELECT * FROM test.books_before',
+    $$SELECT (SELECT md5(string_agg(a::text, ' ' ORDER BY a.ref)) FROM payment.attempt a),
+             (SELECT count(*) FROM payment.event), (SELECT count(*) FROM books.journal),
+             (SELECT count(*) FROM books.suspense)$$, 'nothing else has changed');
+
+-- each kind of difference, one at a time
+SAVEPOINT balanced;
+SELECT test.tamper($$DELETE FROM books.processor_item WHERE processor_id = 'T1'$$);
+SELECT is(test.close(), 'differs 3/1400/200 2/400/200 net 1200', 'not at the processor');
+SELECT is(test.differences(), 'MISSING_AT_PROCESSOR 1 1000/-', 'is MISSING_AT_PROCESSOR');
+ROLLBACK TO balanced;
+SELECT test.item(99, 'SALE', 250, reference => 'portal');
+SELECT is(test.close(), 'differs 3/1400/200 4/1650/200 net 1200', 'made in the processor''s portal');
+SELECT is(test.differences(), 'MISSING_HERE T99 -/250', 'is MISSING_HERE');
+SELECT test.item(98, 'VOID', 250, reference => 'portal-2', follows => 'T99');
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'unless it was voided there too');
+ROLLBACK TO balanced;
+SELECT test.tamper($$UPDATE books.processor_item SET amount_minor = 999 WHERE processor_id = 'T1'$$);
+SELECT test.close();
+SELECT is(test.differences(), 'AMOUNT 1 T1 1000/999', 'another amount is AMOUNT');
+ROLLBACK TO balanced;
+SELECT test.tamper($$UPDATE books.processor_item SET approved = false WHERE processor_id = 'T1'$$);
+SELECT test.close();
+SELECT is(test.differences(), 'STATUS 1 T1 1000/-', 'not approved there is STATUS');
+ROLLBACK TO balanced;
+SELECT test.tamper($$UPDATE books.processor_item SET approved = true WHERE processor_id = 'T5'$$);
+SELECT test.close();
+SELECT is(test.differences(), 'STATUS 5 T5 77/77', 'approved there, declined here is STATUS');
+ROLLBACK TO balanced;
+SELECT test.item(97, 'VOID', 1000, reference => 'portal', follows => 'T1');
+SELECT test.close();
+SELECT is(test.differences(), 'STATUS 1 T1 1000/-', 'voided there, standing here is STATUS');
+ROLLBACK TO balanced;
+SELECT test.tamper($$DELETE FROM books.processor_item WHERE processor_id = 'T7'$$);
+SELECT test.close();
+SELECT is(test.differences(), 'STATUS 6 T6 900/900', 'voided here, standing there is STATUS');
+ROLLBACK TO balanced;
+SELECT test.tamper($$UPDATE books.processor_item SET kind = 'REFUND' WHERE processor_id = 'T1'$$);
+SELECT test.close();
+SELECT is(test.differences(), 'STATUS 1 T1 1000/1000', 'another kind is STATUS');
+ROLLBACK TO balanced;
+SELECT test.item(1, 'SALE', 1000, id => 'T1-again');
+SELECT is(test.close(), 'differs 3/1400/200 4/2400/200 net 1200', 'twice at the processor');
+SELECT is(test.differences(), 'DUPLICATE 1 T1 1000/2000', 'is DUPLICATE');
+ROLLBACK TO balanced;
+SELECT test.tamper($$UPDATE books.processor_item SET part = 1 WHERE processor_id = 'T1'$$);
+SELECT test.close();
+SELECT is(test.differences(), 'DATE 1 T1 1000/-', 'on the day beside is DATE');
+ROLLBACK TO balanced;
+SELECT test.item(11, 'SALE', 100);
+SELECT test.close();
+SELECT is(test.differences(), 'DATE 11 T11 -/100', 'here of the next day is DATE');
+ROLLBACK TO balanced;
+SELECT test.force(1, $$state = 'UNKNOWN'$$);
+SELECT test.close();
+SELECT is(test.differences(), 'UNRESOLVED 1 1000/-', 'an unknown outcome is UNRESOLVED');
+ROLLBACK TO balanced;
+SELECT test.sale(20, 10);
+SELECT test.at(20, '2026-03-01 12:00Z');
+SELECT is(test.close(), 'differs 3/1400/200 3/1400/200 net 1200',
+          'equal totals do not balance a day with an open payment');
+SELECT is(test.differences(), 'UNRESOLVED 20 10/-', 'SENDING is UNRESOLVED');
+ROLLBACK TO balanced;
+
+-- a void on a later day counts there, and the closed day keeps its result
+SELECT test.approved(30, 800);
+SELECT test.at(30, '2026-02-28 12:00Z');
+SELECT test.follow(31, 30, 'VOID');
+SELECT test.result(31, 'APPROVED');
+SELECT test.at(31, '2026-03-01 09:00Z');
+SELECT test.close();
+SELECT is(test.differences(), 'MISSING_AT_PROCESSOR 31 800/-',
+          'the void of an earlier day''s sale is looked for');
+SELECT test.item(31, 'VOID', 800, follows => 'T30');
+SELECT is(test.close(), 'balanced 4/1400/1000 4/1400/1000 net 400', 'and counts against its day');
+ROLLBACK TO balanced;
+SELECT test.follow(32, 3, 'VOID');
+SELECT test.result(32, 'APPROVED');
+SELECT test.at(32, '2026-03-02 12:00Z');
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200',
+          'voided the day after: this day''s result stays');
+SELECT test.approved(33, 800);
+SELECT test.at(33, '2026-02-28 12:00Z');
+SELECT test.item(96, 'VOID', 800, reference => 'portal', follows => 'T33');
+SELECT test.close();
+SELECT is(test.differences(), 'STATUS 33 T96 800/800',
+          'an earlier day''s sale that somebody voided there is STATUS');
+ROLLBACK TO balanced;
+
+-- pages
+SELECT is(books.close_items_put('MIA', '2026-03-01', (SELECT id FROM test.run ORDER BY place LIMIT 1), 0,
+    '[{"processor_id": "P1", "kind": "SALE", "approved": true, "amount_minor": 1},
+      {"processor_id": "P2", "kind": "OTHER", "approved": true, "amount_minor": 1}]'), 2::bigint,
+    'a page is kept');
+SELECT is(books.close_items_put('MIA', '2026-03-01', (SELECT id FROM test.run ORDER BY place LIMIT 1), 1,
+    '[{"processor_id": "P2", "kind": "OTHER", "approved": true, "amount_minor": 1},
+      {"processor_id": "P3", "kind": "SALE", "approved": true, "amount_minor": 1}]'), 1::bigint,
+    'an item that comes again is kept once');
+SELECT * FROM finish();
+ROLLBACK;
