@@ -36,10 +36,11 @@ static struct error *wait_for(int fd, short events, int64_t deadline_boot_ms)
 static struct error *connect_to(const char *path, int64_t deadline_boot_ms, int *out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path)) {
+    size_t n = strlen(path);
+    if (n >= sizeof(address.sun_path)) {
         return error_failed("ipc_unreachable", "The socket's path is too long.");
     }
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, n + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return error_failed("ipc_unreachable", "No socket: %s.", strerror(errno));
@@ -47,8 +48,8 @@ static struct error *connect_to(const char *path, int64_t deadline_boot_ms, int 
     while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         /* EAGAIN: the backlog is full; there is no event to wait for. */
         if ((errno != EAGAIN && errno != EINTR) || clock_boot_ms() >= deadline_boot_ms) {
-            struct error *e =
-                error_failed("ipc_unreachable", "The daemon can't be reached: %s.", strerror(errno));
+            struct error *e = error_failed("ipc_unreachable", "The daemon can't be reached: %s.",
+                                           strerror(errno));
             close(fd);
             return e;
         }
@@ -145,7 +146,9 @@ static struct error *exchange(int fd, const struct message_row *row, const void 
             .version = FRAME_VERSION,
             .type = (uint16_t)row->type,
             .length = (uint32_t)(out.used - sizeof(ROOM)),
-            .left_ms = left_ms < 1 ? 1 : left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX,
+            .left_ms = left_ms < 1            ? 1
+                       : left_ms < UINT32_MAX ? (uint32_t)left_ms
+                                              : UINT32_MAX,
             .correlation = 1,
         };
         frame_write(&header, (uint8_t *)out.bytes);

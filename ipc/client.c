@@ -268,10 +268,11 @@ static const struct connection_events CALL_EVENTS = {
 static struct error *client_connect(struct ipc_client *client)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(client->path) >= sizeof(address.sun_path)) {
+    size_t n = strlen(client->path);
+    if (n >= sizeof(address.sun_path)) {
         return unreachable_error(client->path, "path too long");
     }
-    strcpy(address.sun_path, client->path);
+    memcpy(address.sun_path, client->path, n + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return unreachable_error(client->path, strerror(errno));

@@ -67,8 +67,8 @@ static size_t output_bytes(const struct connection *connection)
 
 static bool may_deliver(const struct connection *connection)
 {
-    return !connection->failed && !connection->ending && !connection->hold &&
-           !connection->choked && !connection->freed;
+    return !connection->failed && !connection->ending && !connection->hold && !connection->choked &&
+           !connection->freed;
 }
 
 /* Delivers the next frame if it is whole. False when there is nothing more to do now. */
@@ -228,8 +228,7 @@ struct connection *connection_adopt(struct loop *loop, struct bufferevent *strea
 struct connection *connection_new(struct loop *loop, int fd, int64_t header_timeout_ms,
                                   const struct connection_events *events, void *context)
 {
-    struct bufferevent *stream =
-        bufferevent_socket_new(loop_base(loop), fd, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *stream = bufferevent_socket_new(loop_base(loop), fd, BEV_OPT_CLOSE_ON_FREE);
     if (!stream) {
         abort();
     }

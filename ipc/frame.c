@@ -47,8 +47,9 @@ struct error *frame_parse(const uint8_t header[FRAME_HEADER_BYTES], struct frame
         return error_refused("frame_reserved", "", "The frame's reserved bytes aren't zero.");
     }
     if (out->length > FRAME_PAYLOAD_MAX_BYTES) {
-        return error_refused("frame_too_long", "", "A payload of %u bytes is above the limit of %u.",
-                             out->length, FRAME_PAYLOAD_MAX_BYTES);
+        return error_refused("frame_too_long", "",
+                             "A payload of %u bytes is above the limit of %u.", out->length,
+                             FRAME_PAYLOAD_MAX_BYTES);
     }
     return NULL;
 }

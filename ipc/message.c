@@ -86,7 +86,8 @@ static void record_clear(const struct message_record *record, char *base)
         } else if (field->type == FIELD_RECORD) {
             record_free(field->record, *(char **)place, 1);
         } else if (field->type == FIELD_LIST) {
-            record_free(field->record, *(char **)place, *(size_t *)(void *)(base + field->count_offset));
+            record_free(field->record, *(char **)place,
+                        *(size_t *)(void *)(base + field->count_offset));
         }
     }
     secret_wipe(base, record->bytes);

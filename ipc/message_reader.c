@@ -53,9 +53,9 @@ static struct error *read_text(const struct message_field *field, struct json *j
     if (field->type == FIELD_SECRET) {
         struct secret *secret = secret_new(text.bytes, text.n);
         *(struct secret **)(void *)target = secret;
-        return secret ? NULL
-                      : error_failed("secret_memory_full",
-                                     "The locked memory for card data is full.");
+        return secret
+                   ? NULL
+                   : error_failed("secret_memory_full", "The locked memory for card data is full.");
     }
     if (field->type == FIELD_LONG_TEXT) {
         char *copy = malloc(text.n + 1);

@@ -1,6 +1,7 @@
 /* Struct -> JSON, written straight into a growing buffer since every payment passes here four
  * times; and the redacted print for people. Must never write a value the reader would refuse, nor
  * print a secret. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,7 @@
 
 static struct error *write_record(const struct message_record *record, const char *base,
                                   struct buffer *out, const struct message_place *place);
-static void print_record(const struct message_record *record, const char *base,
-                         struct buffer *out);
+static void print_record(const struct message_record *record, const char *base, struct buffer *out);
 
 static void add_text(struct buffer *out, const char *text, size_t n)
 {
@@ -57,11 +57,13 @@ static void add_name(struct buffer *out, const struct message_field *field, bool
     if (out->size - out->used < n + 4) {
         buffer_grow(out, n + 4);
     }
+    assert(out->bytes); /* there is room for at least four bytes */
     start = out->bytes + out->used;
     *start = *first ? '{' : ',';
     start[1] = '"';
     memcpy(start + 2, field->name, n);
-    memcpy(start + 2 + n, "\":", 2);
+    start[2 + n] = '"';
+    start[3 + n] = ':';
     out->used += n + 4;
     *first = false;
 }

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ipc/connection.h"
 #include "ipc/acceptor.h"
+#include "ipc/connection.h"
 #include "ipc/message_table.h"
 #include "ipc/text.h"
 #include "lib/clock.h"
@@ -280,8 +280,8 @@ static bool on_accepted(void *context, int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
         snprintf(client->pos, sizeof(client->pos), "uid:%u", (unsigned)who.uid);
     }
-    client->connection = connection_new(server->loop, fd, server->options.header_timeout_ms,
-                                        &CLIENT_EVENTS, client);
+    client->connection =
+        connection_new(server->loop, fd, server->options.header_timeout_ms, &CLIENT_EVENTS, client);
     log_client(LOG_PEER_CONNECTED, client, "accepted");
     return server->connections < server->options.connections_max;
 }
@@ -356,8 +356,9 @@ void ipc_server_free(struct ipc_server *server)
         return;
     }
     stop_listening(server);
-    while (!LIST_EMPTY(&server->clients)) {
-        client_close(LIST_FIRST(&server->clients));
+    for (struct client_peer *client = LIST_FIRST(&server->clients), *next; client; client = next) {
+        next = LIST_NEXT(client, link);
+        client_close(client);
     }
     while (!LIST_EMPTY(&server->orphans)) {
         struct ipc_request *request = LIST_FIRST(&server->orphans);
@@ -416,9 +417,8 @@ void ipc_answer(struct ipc_request *request, enum message_type type, const void 
     const struct message_row *row = message_row(request->type);
     assert(type == row->answer || type == MESSAGE_ERROR);
     if (request->client) {
-        struct frame_header header = {.flags = FRAME_ANSWER,
-                                      .type = (uint16_t)type,
-                                      .correlation = request->correlation};
+        struct frame_header header = {
+            .flags = FRAME_ANSWER, .type = (uint16_t)type, .correlation = request->correlation};
         struct error *e = connection_send(request->client->connection, header, message);
         if (e) {
             /* Our own answer breaks the contract. The caller must not take this for a refusal:
@@ -445,6 +445,6 @@ void ipc_refuse(struct ipc_request *request, struct error *e)
 
 void ipc_busy(struct ipc_request *request)
 {
-    ipc_refuse(request, error_refused("busy", "",
-                                      "Too busy just now; send the same request again later."));
+    ipc_refuse(request,
+               error_refused("busy", "", "Too busy just now; send the same request again later."));
 }

@@ -226,8 +226,8 @@ static void set_transport(struct exchange *x)
     if (x->client->ca_file != NULL) {
         SET(x, CURLOPT_CAINFO, x->client->ca_file);
     }
-    /* One file is all: curl's own folder would be trusted besides ours, and with a folder curl reads
-     * all certificates anew for each connection. */
+    /* One file is all: curl's own folder would be trusted besides ours, and with a folder curl
+     * reads all certificates anew for each connection. */
     SET(x, CURLOPT_CAPATH, NULL);
     if (request->money) {
         SET(x, CURLOPT_FRESH_CONNECT, 1L);

@@ -61,7 +61,9 @@ static struct error *open_file(struct import *import)
     import->size = (size_t)st.st_size;
     if (import->size > 0) {
         void *text = mmap(NULL, import->size, PROT_READ, MAP_PRIVATE, fd, 0);
-        import->text = text != MAP_FAILED ? text : NULL;
+        if (text != MAP_FAILED) {
+            import->text = text;
+        }
     }
     close(fd);
     if (import->text == NULL) {

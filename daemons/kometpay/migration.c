@@ -98,10 +98,16 @@ static struct error *read_records(PGconn *db, PGresult **out)
     return NULL;
 }
 
+/* The column is an integer of PostgreSQL's: its text always parses and fits. */
+static int number_of(const PGresult *records, int row)
+{
+    return (int)strtol(PQgetvalue(records, row, 0), NULL, 10);
+}
+
 static int record_of(const PGresult *records, int number)
 {
     for (int row = 0; row < PQntuples(records); row++) {
-        if (atoi(PQgetvalue(records, row, 0)) == number) {
+        if (number_of(records, row) == number) {
             return row;
         }
     }
@@ -123,7 +129,7 @@ static struct error *check_history(const PGresult *records, const struct migrati
 {
     int last = 0;
     for (int row = 0; row < PQntuples(records); row++) {
-        int number = atoi(PQgetvalue(records, row, 0));
+        int number = number_of(records, row);
         const struct migration_file *file = file_of(folder, number);
         if (file == NULL) {
             return error_refused("migration_missing", "sql-dir",
@@ -278,14 +284,16 @@ static enum exit_code run_migrate(const struct options *o)
     return EXIT_CODE_OK;
 }
 
-static void add_status(struct table *table, json_t *rows, const char *number, const char *name,
+static void add_status(struct table *table, json_t *rows, int number, const char *name,
                        const char *state, const char *at, const char *sha256)
 {
+    char digits[16];
+    snprintf(digits, sizeof digits, "%04d", number);
     char begin[13]; /* enough for people; JSON has all of it */
     snprintf(begin, sizeof begin, "%s", sha256);
-    table_row(table, (const char *[]){number, name, state, at, begin});
-    json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:s}", "number", atoi(number), "name", name,
-                            "state", state, "applied_at", at, "sha256", sha256);
+    table_row(table, (const char *[]){digits, name, state, at, begin});
+    json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:s}", "number", number, "name", name, "state",
+                            state, "applied_at", at, "sha256", sha256);
     if (json_array_append_new(rows, row) != 0) {
         abort();
     }
@@ -300,9 +308,7 @@ static enum exit_code add_all_status(const PGresult *records, const struct migra
         const struct migration_file *file = &folder->files[i];
         int row = record_of(records, file->number);
         bool same = row >= 0 && strcmp(PQgetvalue(records, row, 2), file->sha256) == 0;
-        char number[16];
-        snprintf(number, sizeof number, "%04d", file->number);
-        add_status(table, rows, number, file->name,
+        add_status(table, rows, file->number, file->name,
                    row < 0 ? "pending"
                    : same  ? "applied"
                            : "changed",
@@ -312,10 +318,8 @@ static enum exit_code add_all_status(const PGresult *records, const struct migra
                                                  : exit;
     }
     for (int row = 0; row < PQntuples(records); row++) {
-        if (file_of(folder, atoi(PQgetvalue(records, row, 0))) == NULL) {
-            char number[16];
-            snprintf(number, sizeof number, "%04d", atoi(PQgetvalue(records, row, 0)));
-            add_status(table, rows, number, PQgetvalue(records, row, 1), "missing",
+        if (file_of(folder, number_of(records, row)) == NULL) {
+            add_status(table, rows, number_of(records, row), PQgetvalue(records, row, 1), "missing",
                        PQgetvalue(records, row, 3), PQgetvalue(records, row, 2));
             exit = EXIT_CODE_REFUSED;
         }

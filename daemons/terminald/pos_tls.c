@@ -181,8 +181,8 @@ void pos_tls_free(struct pos_tls *tls)
         return;
     }
     evconnlistener_free(tls->listener);
-    while (tls->first != NULL) {
-        struct handshake *h = tls->first;
+    for (struct handshake *h = tls->first, *next; h != NULL; h = next) {
+        next = h->next;
         bufferevent_free(h->stream);
         handshake_unlink(h);
     }

@@ -94,6 +94,9 @@ struct error *pos_tls_context_new(SSL_CTX **out)
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     (void)SSL_CTX_set_num_tickets(context, 0);
+    /* A record is opened where it was read, and that buffer is kept for the next one: it would hold
+     * the last card for as long as the POS stays connected. */
+    SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
 
     struct error *e = credential_use(context, "pos-tls-cert", certificate_use, "tls_certificate");
     if (e == NULL) {

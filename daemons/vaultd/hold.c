@@ -74,8 +74,9 @@ static void sweep(void *context)
     const int64_t now = clock_boot_ms();
     struct entry *first = TAILQ_FIRST(&holds->ages);
     while (first != NULL && first->expires_boot_ms <= now) {
+        struct entry *next = TAILQ_NEXT(first, by_age);
         end_entry(holds, first);
-        first = TAILQ_FIRST(&holds->ages);
+        first = next;
     }
     if (first != NULL && holds->timer != NULL) {
         timer_arm(holds->timer, first->expires_boot_ms - now);

@@ -60,13 +60,13 @@ static int64_t now_us(void)
 static void pos_connect(struct pos *pos, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
+    size_t n = strlen(path);
+    if (n >= sizeof address.sun_path) {
         fail("the socket's path is too long");
     }
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, n + 1);
     pos->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (pos->fd < 0 ||
-        connect(pos->fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+    if (pos->fd < 0 || connect(pos->fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         fail("connect");
     }
 }
@@ -205,8 +205,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: load SOCKET IN_FLIGHT SECONDS [SALES_A_SECOND]\n");
         return EXIT_FAILURE;
     }
-    load.connections =
-        load.in_flight_max < CONNECTIONS_MAX ? load.in_flight_max : CONNECTIONS_MAX;
+    load.connections = load.in_flight_max < CONNECTIONS_MAX ? load.in_flight_max : CONNECTIONS_MAX;
     load.taken_us = calloc(SALES_MAX, sizeof *load.taken_us);
     if (load.taken_us == NULL) {
         fail("memory");

@@ -224,7 +224,7 @@ def test_P9_no_card_in_cores(story, tmp_path):
         pid = story.processes[daemon].pid
         hits += search_core(pid, SECRETS, tmp_path, daemon)
         assert search_core(pid, PLANTED, tmp_path, daemon), f"{daemon}'s core lacks its environment"
-    assert hits == []
+    assert not hits, "\n".join(hits)
 
 
 def test_P9_no_card_in_logs_and_database(story):

@@ -38,8 +38,9 @@ struct proxy {
 static int proxy_socket(const char *path, struct sockaddr_un *address)
 {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    assert(strlen(path) < sizeof address->sun_path);
-    strcpy(address->sun_path, path);
+    size_t n = strlen(path);
+    assert(n < sizeof address->sun_path);
+    memcpy(address->sun_path, path, n + 1);
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 

@@ -45,8 +45,8 @@ static void test_luhn(void **state)
     assert_true(card_luhn("79927398713", 11));
     assert_false(card_luhn("", 0));
     assert_false(card_luhn("41111111x1111111", 16));
-    for (char last = '0'; last <= '9'; last++) { /* one check digit, and no other, is right */
-        const char digits[] = {'7', '9', '9', '2', '7', '3', '9', '8', '7', '1', last, '\0'};
+    for (int last = '0'; last <= '9'; last++) { /* one check digit, and no other, is right */
+        const char digits[] = {'7', '9', '9', '2', '7', '3', '9', '8', '7', '1', (char)last, '\0'};
         assert_int_equal(card_luhn(digits, 11), last == '3');
     }
     for (size_t i = 0; i < 16; i++) { /* every single wrong digit is found */

@@ -2,6 +2,7 @@
 /* A card as one line: its parts, what is refused, and that the line is wiped and never repeated. */
 #include "tests/unit/unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "daemons/kometpay/card_prompt.h"
@@ -12,7 +13,8 @@ static struct msg_pay *pay; /* owns the card, frees it as the command does */
 static struct error *parse(const char *text)
 {
     char line[128];
-    strcpy(line, text);
+    int n = snprintf(line, sizeof line, "%s", text);
+    assert_in_range(n, 0, sizeof line - 1);
     message_free(MESSAGE_PAY, pay);
     pay = message_new(MESSAGE_PAY);
     struct error *e = card_prompt_parse(line, &card);

@@ -74,7 +74,8 @@ static void test_line_too_long(void **state)
     char *text = malloc(size);
     assert_non_null(text);
     memset(text, 'x', size);
-    memcpy(text, "a\nb\n", 4);
+    static const char LINES[] = {'a', '\n', 'b', '\n'}; /* a text has no end of its own */
+    memcpy(text, LINES, sizeof LINES);
     struct invoice_cursor cursor = {text, size, 0, 1};
     struct invoice_piece piece;
     assert_null(invoice_cursor_next(&cursor, &piece));

@@ -11,8 +11,10 @@
 #include "lib/secret.h"
 
 #define PAN "4111111111111111"
-#define CARD "\"card\":{\"pan\":\"" PAN "\",\"expiry_month\":12,\"expiry_year\":2030,\"cvv\":\"123\"}"
-#define PAY_HEAD "{\"key\":\"till-1-0001\",\"kind\":\"SALE\",\"amount_minor\":8000,\"currency\":\"USD\""
+#define CARD                                                                                       \
+    "\"card\":{\"pan\":\"" PAN "\",\"expiry_month\":12,\"expiry_year\":2030,\"cvv\":\"123\"}"
+#define PAY_HEAD                                                                                   \
+    "{\"key\":\"till-1-0001\",\"kind\":\"SALE\",\"amount_minor\":8000,\"currency\":\"USD\""
 
 static int start(void **state)
 {
@@ -91,10 +93,10 @@ static struct msg_pay *small_pay(void)
 static void a_pay_is_read(void **state)
 {
     (void)state;
-    struct msg_pay *pay = decode(
-        MESSAGE_PAY, PAY_HEAD ",\"invoices\":[{\"invoice\":\"INV-1\",\"amount_minor\":5000},"
-                              "{\"invoice\":\"INV-2\",\"amount_minor\":3000}]," CARD
-                              ",\"save\":true,\"customer\":\"C-100\"}");
+    struct msg_pay *pay =
+        decode(MESSAGE_PAY, PAY_HEAD ",\"invoices\":[{\"invoice\":\"INV-1\",\"amount_minor\":5000},"
+                                     "{\"invoice\":\"INV-2\",\"amount_minor\":3000}]," CARD
+                                     ",\"save\":true,\"customer\":\"C-100\"}");
     assert_string_equal(pay->key, "till-1-0001");
     assert_int_equal(pay->kind, PAY_KIND_SALE);
     assert_int_equal(pay->amount_minor, 8000);
@@ -148,13 +150,38 @@ static void broken_json_is_refused(void **state)
 {
     (void)state;
     static const char *const BROKEN[] = {
-        "", " ", "[]", "null", "7", "\"text\"", "{", "}", "{}}", "{} {}", "{,}", "{\"key\"}",
-        "{\"key\":}", PAY_HEAD, PAY_HEAD ",}", PAY_HEAD "}x", "{key:1}",
-        "{\"key\":\"a", "{\"key\":\"\\", "{\"key\":\"\\x\"}", "{\"key\":\"till\\u00\"}",
-        "{\"key\":\"till-1-\\u0000\"}", "{\"key\":\"till-1-\\ud800\"}",
-        "{\"key\":\"till-1-\\udc00\\ud800\"}", "{\"key\":\"till-1-\n\"}",
-        "{\"amount_minor\":01}", "{\"amount_minor\":-}", "{\"amount_minor\":+1}",
-        "{\"save\":tru}", "{\"save\":True}", "{\"invoices\":[{}", "{\"invoices\":[,]}",
+        "",
+        " ",
+        "[]",
+        "null",
+        "7",
+        "\"text\"",
+        "{",
+        "}",
+        "{}}",
+        "{} {}",
+        "{,}",
+        "{\"key\"}",
+        "{\"key\":}",
+        PAY_HEAD,
+        PAY_HEAD ",}",
+        PAY_HEAD "}x",
+        "{key:1}",
+        "{\"key\":\"a",
+        "{\"key\":\"\\",
+        "{\"key\":\"\\x\"}",
+        "{\"key\":\"till\\u00\"}",
+        "{\"key\":\"till-1-\\u0000\"}",
+        "{\"key\":\"till-1-\\ud800\"}",
+        "{\"key\":\"till-1-\\udc00\\ud800\"}",
+        "{\"key\":\"till-1-\n\"}",
+        "{\"amount_minor\":01}",
+        "{\"amount_minor\":-}",
+        "{\"amount_minor\":+1}",
+        "{\"save\":tru}",
+        "{\"save\":True}",
+        "{\"invoices\":[{}",
+        "{\"invoices\":[,]}",
         PAY_HEAD ",\"amount_minor\":8000}", /* twice the same field */
     };
     for (size_t i = 0; i < sizeof(BROKEN) / sizeof(BROKEN[0]); i++) {
@@ -203,9 +230,10 @@ static void bounds_are_kept(void **state)
 {
     (void)state;
     decode_refused(MESSAGE_PAY, "{\"key\":\"short\"}", "field_bounds", "key");
-    decode_refused(MESSAGE_PAY,
-                   "{\"key\":\"12345678901234567890123456789012345678901234567890123456789012345\"}",
-                   "field_bounds", "key");
+    decode_refused(
+        MESSAGE_PAY,
+        "{\"key\":\"12345678901234567890123456789012345678901234567890123456789012345\"}",
+        "field_bounds", "key");
     decode_refused(MESSAGE_PAY, "{\"key\":\"tab\\tinside\"}", "field_bounds", "key");
     decode_refused(MESSAGE_PAY, "{\"key\":\"broken\xFFutf8\"}", "field_bounds", "key");
     decode_refused(MESSAGE_PAY, "{\"amount_minor\":0}", "field_bounds", "amount_minor");
@@ -337,10 +365,17 @@ static void names_and_choices(void **state)
 static void text_is_utf8_without_controls(void **state)
 {
     (void)state;
-    static const char *const BAD[] = {"\x80",         "\xC1\x81",     "\xC2\x85",
-                                      "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
-                                      "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82",
-                                      "\x7F",         "\x1F"};
+    static const char *const BAD[] = {"\x80",
+                                      "\xC1\x81",
+                                      "\xC2\x85",
+                                      "\xE0\x80\x80",
+                                      "\xED\xA0\x80",
+                                      "\xF0\x80\x80\x80",
+                                      "\xF4\x90\x80\x80",
+                                      "\xF5\x80\x80\x80",
+                                      "\xE2\x82",
+                                      "\x7F",
+                                      "\x1F"};
     for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
         assert_false(text_valid(BAD[i], strlen(BAD[i]), false));
     }

@@ -2,6 +2,7 @@
 /* Arguments by a table: what is given, what is refused, and that no value is ever repeated. */
 #include "tests/unit/unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "daemons/kometpay/option.h"
@@ -20,7 +21,9 @@ static struct error *parse(const char *const *words, unsigned min, unsigned max,
     static char *argv[16];
     int argc = 0;
     for (; words[argc] != NULL; argc++) {
-        strcpy(text[argc], words[argc]);
+        assert_in_range(argc, 0, 15);
+        int n = snprintf(text[argc], sizeof text[argc], "%s", words[argc]);
+        assert_in_range(n, 0, sizeof text[argc] - 1);
         argv[argc] = text[argc];
     }
     return options_parse(TABLE, min, max, argc, argv, out);

@@ -304,7 +304,8 @@ static void test_kek_text(void **state)
 {
     (void)state;
     static const char *const BAD[] = {
-        "", "00", KEK_HEX "00", "g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        "", "00", (KEK_HEX "00"),
+        "g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
         "0001020304050607 8090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"};
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         struct secret *kek = secret_new(BAD[i], strlen(BAD[i]));

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -88,7 +89,7 @@ static bool server_read(struct tls_server *server, SSL *ssl)
         server->last[n] = '\0';
         const char *end = strstr(server->last, "\r\n\r\n");
         const char *length = strcasestr(server->last, "\r\ncontent-length:");
-        size_t body = length == NULL ? 0 : (size_t)atoi(length + 17);
+        size_t body = length == NULL ? 0 : strtoul(length + 17, NULL, 10);
         if (end != NULL && n >= (size_t)(end - server->last) + 4 + body) {
             atomic_fetch_add(&server->executed, 1);
             return true;
