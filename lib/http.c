@@ -18,6 +18,15 @@
 
 #define HEADER_BYTES_MAX (64u * 1024u)
 #define TCP_PATIENCE_MS 20000u
+#define POCKETS_MAX 64u /* kept; a ticket is some kilobytes */
+
+/* A TLS ticket is good for one connection: OpenSSL drops it once used, and the processor gives the
+ * next one. So each exchange has a pocket of its own, and leaves in it the ticket for a later one;
+ * with one pocket for all, whoever starts before a used ticket is replaced shakes hands in full. */
+struct pocket {
+    struct pocket *next;
+    CURLSH *tickets;
+};
 
 struct exchange {
     struct exchange *next;
@@ -27,6 +36,7 @@ struct exchange {
     http_done *done;
     void *context;
     CURL *easy;
+    struct pocket *pocket;
     struct curl_slist *headers;
     unsigned sendings; /* how often curl set out to send the request */
     char *body;
@@ -42,7 +52,8 @@ struct http_client {
     struct loop *loop;
     char *ca_file;
     CURLM *multi;
-    CURLSH *share; /* TLS sessions */
+    struct pocket *pockets; /* those not in use, the last one used first */
+    unsigned pocket_count;
     struct event *timer;
     struct exchange *running;
 };
@@ -53,6 +64,42 @@ static void must(bool ok)
     if (!ok) {
         abort();
     }
+}
+
+/* -- Pockets of TLS tickets ------------------------------------------------------------------- */
+
+static struct pocket *pocket_take(struct http_client *client)
+{
+    struct pocket *pocket = client->pockets;
+
+    if (pocket != NULL) {
+        client->pockets = pocket->next;
+        client->pocket_count--;
+        return pocket;
+    }
+    pocket = memory_new(sizeof *pocket);
+    pocket->tickets = curl_share_init();
+    must(pocket->tickets != NULL);
+    must(curl_share_setopt(pocket->tickets, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) ==
+         CURLSHE_OK);
+    return pocket;
+}
+
+static void pocket_free(struct pocket *pocket)
+{
+    curl_share_cleanup(pocket->tickets);
+    free(pocket);
+}
+
+static void pocket_give_back(struct http_client *client, struct pocket *pocket)
+{
+    if (client->pocket_count == POCKETS_MAX) {
+        pocket_free(pocket);
+        return;
+    }
+    pocket->next = client->pockets;
+    client->pockets = pocket;
+    client->pocket_count++;
 }
 
 /* -- The request ----------------------------------------------------------------------------- */
@@ -222,7 +269,7 @@ static void set_transport(struct exchange *x)
     SET(x, CURLOPT_NOSIGNAL, 1L);
     SET(x, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
     SET(x, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    SET(x, CURLOPT_SHARE, x->client->share);
+    SET(x, CURLOPT_SHARE, x->pocket->tickets);
     if (x->client->ca_file != NULL) {
         SET(x, CURLOPT_CAINFO, x->client->ca_file);
     }
@@ -257,6 +304,7 @@ void http_send(struct http_client *client, struct http_request *request, http_do
     *x = (struct exchange){.client = client, .request = request, .done = done, .context = context};
     x->easy = curl_easy_init();
     must(x->easy != NULL);
+    x->pocket = pocket_take(client);
     set_transport(x);
     set_method(x);
     set_headers(x);
@@ -309,6 +357,7 @@ static void finish(struct exchange *x, CURLcode code)
     /* The socket and the secrets go before anybody hears of it. */
     curl_multi_remove_handle(x->client->multi, x->easy);
     curl_easy_cleanup(x->easy);
+    pocket_give_back(x->client, x->pocket);
     curl_slist_free_all(x->headers);
     http_request_free(x->request);
     x->done(x->context, &result);
@@ -398,10 +447,8 @@ struct http_client *http_client_new(struct loop *loop, const char *ca_file)
     client->loop = loop;
     client->ca_file = ca_file == NULL ? NULL : strdup(ca_file);
     client->multi = curl_multi_init();
-    client->share = curl_share_init();
     client->timer = evtimer_new(loop_base(loop), on_timeout, client);
-    must(client->multi != NULL && client->share != NULL && client->timer != NULL);
-    curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    must(client->multi != NULL && client->timer != NULL);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, watch_time);
@@ -419,7 +466,11 @@ void http_client_free(struct http_client *client)
         finish(client->running, CURLE_ABORTED_BY_CALLBACK);
     }
     curl_multi_cleanup(client->multi);
-    curl_share_cleanup(client->share);
+    while (client->pockets != NULL) {
+        struct pocket *pocket = client->pockets;
+        client->pockets = pocket->next;
+        pocket_free(pocket);
+    }
     event_free(client->timer);
     curl_global_cleanup();
     free(client->ca_file);
