@@ -66,8 +66,7 @@ static void attempt_retry(void *context)
     job->path->steps[job->step].start(job);
 }
 
-struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation operation,
-                                struct ipc_request *request)
+struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation operation)
 {
     struct attempt_job *job = calloc(1, sizeof *job);
     assert(job);
@@ -85,10 +84,6 @@ struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation ope
     }
     g->jobs = job;
     g->job_count++;
-    if (request) {
-        attempt_wait(job, request);
-        job->deadline_boot_ms = job->waiters[0].deadline_boot_ms;
-    }
     return job;
 }
 
@@ -111,6 +106,7 @@ static void attempt_free(struct attempt_job *job)
     timer_free(job->retry);
     timer_free(job->patience);
     error_free(job->refusal);
+    message_free(MESSAGE_PAYMENT_ANSWER, job->answer);
     if (job->sale) {
         free(job->sale->invoices);
         free(job->sale);
@@ -119,9 +115,20 @@ static void attempt_free(struct attempt_job *job)
     free(job);
 }
 
-void attempt_start(struct attempt_job *job)
+void attempt_start(struct attempt_job *job, struct ipc_request *request)
 {
     assert(job->step == STEP_INTEND);
+    if (request && attempt_wait_until(job, request) <= clock_boot_ms()) {
+        ipc_refuse(request, error_refused("deadline_passed", "", "%s",
+                                          "The time left was over before it was begun. Nothing "
+                                          "was charged."));
+        attempt_free(job);
+        return;
+    }
+    if (request) {
+        attempt_wait(job, request);
+        job->deadline_boot_ms = job->waiters[0].deadline_boot_ms;
+    }
     job->path->steps[STEP_INTEND].start(job);
 }
 

@@ -52,7 +52,7 @@ struct attempt_job {
     enum attempt_step step;
     enum connector_operation operation;
     char ref[ID_MAX], payment[ID_MAX];
-    char scope[64], key[96], fingerprint[65], pos[41];
+    char scope[64], key[96], fingerprint[65], location[21], pos[41];
     char processor[21], account[41];
     int64_t epoch;
     int64_t deadline_boot_ms; /* nothing is sent after it */
@@ -64,19 +64,19 @@ struct attempt_job {
     char state[21]; /* as committed */
     enum begin_outcome begun;
     struct attempt_end on_end;
-    bool answer_from_store; /* somebody else made it: tell what the store says */
-    struct error *refusal;  /* owned; told instead of an answer */
-    unsigned tries;         /* of the commit that is in doubt */
+    struct msg_payment_answer *answer; /* owned; as committed, NULL: ask the store */
+    struct error *refusal;             /* owned; told instead of an answer */
+    unsigned tries;                    /* of the commit that is in doubt */
     struct timer *retry, *patience;
     struct waiter waiters[ATTEMPT_WAITERS_MAX];
     unsigned waiter_count;
 };
 
-/* A job in the list of those that run, with its first waiter (request may be NULL). */
-struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation operation,
-                                struct ipc_request *request);
-/* Starts the job's path with its intent. */
-void attempt_start(struct attempt_job *job);
+/* A job in the list of those that run. */
+struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation operation);
+/* Starts the job's path with its intent, for this first waiter (NULL: nobody waits). The request
+ * and its message may be gone when this returns. */
+void attempt_start(struct attempt_job *job, struct ipc_request *request);
 /* The only way a job goes on: `went_on` says whether the step did what it is for. */
 void attempt_resume(struct attempt_job *job, bool went_on);
 struct attempt_job *attempt_find(struct gatewayd *g, const char *ref);
@@ -103,6 +103,8 @@ void attempt_tell(struct attempt_job *job);
 /* A commit in doubt, or one that could not be made: the same idempotent step again, later. */
 void attempt_ask_again(struct attempt_job *job, const struct error *e);
 
+/* Until when this request can wait for its answer: its own deadline less a margin, or patience. */
+int64_t attempt_wait_until(const struct attempt_job *job, const struct ipc_request *request);
 /* Joins another request to a running job. */
 void attempt_wait(struct attempt_job *job, struct ipc_request *request);
 /* Gives all waiters of `from` to `to`. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemons/gatewayd/attempt.h"
+#include "daemons/gatewayd/instance.h"
 #include "lib/log.h"
 #include "lib/text_copy.h"
 
@@ -31,14 +32,16 @@ static void intent_exists(struct attempt_job *job, const char *ref)
     struct attempt_job *other = attempt_find(job->g, ref);
     if (other && other != job && other->waiter_count + job->waiter_count <= ATTEMPT_WAITERS_MAX) {
         attempt_waiters_move(job, other);
-    } else {
-        job->answer_from_store = true;
     }
-    attempt_resume(job, false);
+    TEXT_COPY(job->ref, ref);
+    attempt_resume(job, false); /* whoever still waits is told what the store says */
 }
 
 static void intent_refuse(struct attempt_job *job, const struct begun *b)
 {
+    if (strcmp(b->code, "instance_ended") == 0) {
+        instance_look();
+    }
     job->refusal = error_refused(b->code, b->field ? b->field : "", "%s", b->sentence);
     attempt_resume(job, false);
 }
@@ -50,7 +53,7 @@ static void intent_begun(struct attempt_job *job, const struct begun *b)
     case BEGIN_MINE:
         intent_take_facts(job, b);
         log_event(LOG_PAYMENT_ACCEPTED, {"KOMETPAY_PAYMENT", job->payment},
-                  {"KOMETPAY_ATTEMPT", job->ref}, {"KOMETPAY_LOCATION", job->scope});
+                  {"KOMETPAY_ATTEMPT", job->ref}, {"KOMETPAY_LOCATION", job->location});
         attempt_resume(job, true);
         return;
     case BEGIN_EXISTS:
@@ -85,6 +88,12 @@ static void intent_committed(void *context, enum database_outcome outcome, const
         attempt_ask_again(job, e);
         return;
     case DATABASE_ROLLED_BACK:
+        if (job->tries > 0 && e->kind != ERROR_REFUSED) {
+            /* An earlier try of this commit is in doubt: that this one wasn't applied says nothing
+             * of it, and a row without a job would stay SENDING. */
+            attempt_ask_again(job, e);
+            return;
+        }
         log_error(LOG_REQUEST_FAILED, e, job->payment);
         job->refusal = e->kind == ERROR_REFUSED
                            ? error_copy(e)
@@ -114,12 +123,12 @@ void attempt_intend(struct attempt_job *job)
         struct follow_up_intent intent = {
             .ref = job->ref,
             .holder = g->instance,
-            .scope = job->scope,
+            .location = job->location,
+            .pos = job->pos,
             .key = job->key,
             .fingerprint = job->fingerprint,
             .payment = job->follow_up.payment,
             .kind = operation_text(job->operation),
-            .pos = job->pos,
             .amount_minor = job->follow_up.amount_minor,
         };
         payment_store_follow_up_begin(g->db, &intent, intent_committed, job);

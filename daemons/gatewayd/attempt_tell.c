@@ -5,25 +5,28 @@
 #include <string.h>
 
 #include "daemons/gatewayd/attempt.h"
-#include "daemons/gatewayd/decline.h"
-#include "daemons/gatewayd/outcome.h"
 #include "lib/log.h"
 #include "lib/text_copy.h"
 
-#define PENDING_RETRY_AFTER_MS 2000
-#define ANSWER_MARGIN_MS 500
+#define ANSWER_MARGIN_MS 500 /* and never more than a quarter of the time left */
+
+int64_t attempt_wait_until(const struct attempt_job *job, const struct ipc_request *request)
+{
+    int64_t now = clock_boot_ms();
+    int64_t patience = now + job->g->patience_ms;
+    int64_t deadline = ipc_request_deadline_boot_ms(request);
+    if (!deadline) {
+        return patience;
+    }
+    int64_t quarter = deadline > now ? (deadline - now) / 4 : 0;
+    deadline -= quarter < ANSWER_MARGIN_MS ? quarter : ANSWER_MARGIN_MS;
+    return deadline < patience ? deadline : patience;
+}
 
 void attempt_wait(struct attempt_job *job, struct ipc_request *request)
 {
     assert(job->waiter_count < ATTEMPT_WAITERS_MAX);
-    int64_t patience = clock_boot_ms() + job->g->patience_ms;
-    int64_t deadline = ipc_request_deadline_boot_ms(request);
-    if (!deadline || deadline - ANSWER_MARGIN_MS > patience) {
-        deadline = patience;
-    } else {
-        deadline -= ANSWER_MARGIN_MS;
-    }
-    job->waiters[job->waiter_count++] = (struct waiter){request, deadline};
+    job->waiters[job->waiter_count++] = (struct waiter){request, attempt_wait_until(job, request)};
     attempt_patience_over(job); /* arms the timer for the earliest */
 }
 
@@ -106,7 +109,7 @@ void attempt_refuse_all(struct attempt_job *job, const struct error *e)
     timer_disarm(job->patience);
 }
 
-/* The store knows better than this job: the request was made before, or somebody took it over. */
+/* The request was made before: by another job here that has no room for us, or elsewhere. */
 static void told_by_store(void *context, enum database_outcome outcome, const struct rows *rows,
                           const struct error *e)
 {
@@ -127,28 +130,6 @@ static void told_by_store(void *context, enum database_outcome outcome, const st
     attempt_resume(job, true);
 }
 
-static void tell_own_result(struct attempt_job *job)
-{
-    struct msg_payment_answer *a = message_new(MESSAGE_PAYMENT_ANSWER);
-    answer_facts(job, a);
-    a->outcome = (enum payment_answer_outcome)state_told(job->state);
-    if (a->outcome == PAYMENT_ANSWER_OUTCOME_PENDING) {
-        a->retry_after_ms = PENDING_RETRY_AFTER_MS;
-    }
-    TEXT_COPY(a->state, job->state);
-    snprintf(a->authorisation_code, sizeof a->authorisation_code, "%s%s",
-             job->operation == OPERATION_REFUND && *job->outcome.authorisation_code ? "Refund "
-                                                                                    : "",
-             job->outcome.authorisation_code);
-    TEXT_COPY(a->reason, job->outcome.reason);
-    TEXT_COPY(a->sentence,
-              a->outcome == PAYMENT_ANSWER_OUTCOME_DECLINED ? decline_sentence(job->outcome.reason)
-              : a->outcome == PAYMENT_ANSWER_OUTCOME_NOT_CHARGED ? job->outcome.raw_message
-                                                                 : "");
-    attempt_answer_all(job, a);
-    message_free(MESSAGE_PAYMENT_ANSWER, a);
-}
-
 void attempt_tell(struct attempt_job *job)
 {
     if (job->waiter_count == 0) {
@@ -160,12 +141,12 @@ void attempt_tell(struct attempt_job *job)
         attempt_resume(job, true);
         return;
     }
-    if (job->answer_from_store) {
-        payment_store_answer(job->g->db, job->scope, job->key, NULL, told_by_store, job);
+    if (!job->answer) {
+        payment_store_answer_of(job->g->db, job->ref, told_by_store, job);
         return;
     }
     log_event(LOG_PAYMENT_ANSWERED, {"KOMETPAY_PAYMENT", job->payment},
               {"KOMETPAY_ATTEMPT", job->ref}, {"KOMETPAY_STATE", job->state});
-    tell_own_result(job);
+    attempt_answer_all(job, job->answer);
     attempt_resume(job, true);
 }

@@ -162,13 +162,13 @@ static void absent(struct inquiry *q)
 /* The reversal runs as an attempt of its own, committed before it is sent. */
 static void reverse(struct inquiry *q, const char *processor_id)
 {
-    struct attempt_job *job = attempt_new(q->g, OPERATION_VOID, NULL);
+    struct attempt_job *job = attempt_new(q->g, OPERATION_VOID);
     TEXT_COPY(job->follow_up.parent, q->ref);
     TEXT_COPY(job->follow_up.parent_processor_id, processor_id);
     job->follow_up.parent_epoch = q->epoch;
     TEXT_COPY(job->payment, q->payment);
     job->on_end = (struct attempt_end){inquiry_reversal_ended, q};
-    attempt_start(job);
+    attempt_start(job, NULL);
 }
 
 /* Charged more than once under one reference: the earliest stays, the others are taken back one by

@@ -23,12 +23,14 @@
 
 static struct {
     char directory[256];
-    char host[40], boot[40], start[24];
+    char host[40], boot[40];
+    char where[96]; /* "start pid-namespace directory": what a lock and a pid of ours mean */
     int lock_fd;
     struct timer *retry;
     bool registered;
     void (*ready)(struct gatewayd *g);
     unsigned ending; /* instance_end calls under way */
+    bool unfinished; /* one of them failed */
 } own = {.lock_fd = -1};
 
 /* First word-ish line of a kernel file, without the newline; "" if it can't be read. */
@@ -59,6 +61,25 @@ static void process_start(int64_t pid, char *out, size_t size)
     }
 }
 
+/* Pids and locks mean something only within one pid namespace and one folder. */
+static void process_where(int64_t pid, char *out, size_t size)
+{
+    char ticks[24], namespace[48] = "";
+    struct stat folder = {0};
+    process_start(pid, ticks, sizeof ticks);
+    ssize_t n = readlink("/proc/self/ns/pid", namespace, sizeof namespace - 1);
+    namespace[n > 0 ? n : 0] = 0;
+    stat(own.directory, &folder);
+    snprintf(out, size, "%s %s %llx:%llx", ticks, namespace, (unsigned long long)folder.st_dev,
+             (unsigned long long)folder.st_ino);
+}
+
+/* The part of `where` that must be the same for a proof: all behind the start. */
+static const char *place_of(const char *where)
+{
+    return where + strcspn(where, " ");
+}
+
 static void lock_path(const char *id, char *out, size_t size)
 {
     int n = snprintf(out, size, "%s/%s.lock", own.directory, id);
@@ -74,7 +95,11 @@ struct error *instance_lock(struct gatewayd *g, const char *state_dir)
         gethostname(own.host, sizeof own.host - 1);
     }
     read_line("/proc/sys/kernel/random/boot_id", own.boot, sizeof own.boot);
-    process_start(getpid(), own.start, sizeof own.start);
+    if (!*own.boot) {
+        return error_failed("boot_id_unreadable", "can't read this machine's boot id in /proc/sys: "
+                                                  "without it no instance can be proved dead");
+    }
+    process_where(getpid(), own.where, sizeof own.where);
     char path[512];
     lock_path(g->instance, path, sizeof path);
     own.lock_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -84,20 +109,23 @@ struct error *instance_lock(struct gatewayd *g, const char *state_dir)
     return NULL;
 }
 
-/* True only with proof: another boot of this host, or its lock is free. */
-static bool proved_dead(const char *id, const char *boot_id, int64_t pid, const char *start)
+/* True only with proof: another boot of this host, its lock is free, or it left no lock behind and
+ * its process has gone. */
+static bool proved_dead(const char *id, const char *boot_id, int64_t pid, const char *where)
 {
-    if (strcmp(boot_id, own.boot) != 0) {
+    if (*boot_id && strcmp(boot_id, own.boot) != 0) {
         return true;
     }
-    char path[512], now_start[24];
+    if (strcmp(place_of(where), place_of(own.where)) != 0) {
+        return false;
+    }
+    char path[512], where_now[sizeof own.where];
     lock_path(id, path, sizeof path);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
         int why = errno;
-        /* Without its file the process table decides: gone, or the number is another's. */
-        process_start(pid, now_start, sizeof now_start);
-        return why == ENOENT && strcmp(now_start, start) != 0;
+        process_where(pid, where_now, sizeof where_now);
+        return why == ENOENT && strcmp(where_now, where) != 0;
     }
     bool free_lock = flock(fd, LOCK_EX | LOCK_NB) == 0;
     close(fd);
@@ -120,6 +148,11 @@ static void others_done(struct gatewayd *g)
     if (own.ending > 0) {
         return;
     }
+    if (own.unfinished) {
+        own.unfinished = false;
+        later(g);
+        return;
+    }
     timer_arm(own.retry, clock_interval_ms(OTHERS_PERIOD_MS));
     if (!own.registered) {
         own.registered = true;
@@ -139,8 +172,7 @@ static void other_ended(void *context, enum database_outcome outcome, const stru
         log_event(LOG_PAYMENT_TAKEN_OVER, {"KOMETPAY_INSTANCE", ending->id});
     } else {
         log_error(LOG_COMMIT_UNKNOWN, e, NULL);
-        payment_store_instance_end(ending->g->db, ending->id, other_ended, ending);
-        return;
+        own.unfinished = true; /* idempotent: with the next round, soon */
     }
     own.ending--;
     others_done(ending->g);
@@ -173,13 +205,29 @@ static void others_found(void *context, enum database_outcome outcome, const str
     others_done(g);
 }
 
+/* Somebody had proof that we are dead and took our work over. It is wrong or we were restored: in
+ * either case this instance may never act again, and the supervisor starts another. */
+static void instance_was_ended(struct gatewayd *g)
+{
+    struct error *e =
+        error_failed("instance_ended", "instance %s was ended by another one", g->instance);
+    log_error(LOG_INSTANCE_ENDED, e, NULL);
+    error_free(e);
+    daemon_status(g->daemon, "ended by another instance");
+    exit(EXIT_FAILURE);
+}
+
 static void registered(void *context, enum database_outcome outcome, const struct rows *rows,
                        const struct error *e)
 {
     struct gatewayd *g = context;
-    (void)rows, (void)e;
+    (void)e;
     if (outcome != DATABASE_DONE) {
         later(g); /* idempotent */
+        return;
+    }
+    if (!rows_bool(rows, 0, "started")) {
+        instance_was_ended(g);
         return;
     }
     payment_store_instance_others(g->db, g->instance, others_found, g);
@@ -192,12 +240,15 @@ static void try_again(void *context)
         later(g);
         return;
     }
-    if (own.registered) {
-        payment_store_instance_others(g->db, g->instance, others_found, g);
-        return;
-    }
-    payment_store_instance_start(g->db, g->instance, own.host, own.boot, getpid(), own.start,
+    payment_store_instance_start(g->db, g->instance, own.host, own.boot, getpid(), own.where,
                                  registered, g);
+}
+
+void instance_look(void)
+{
+    if (own.registered && own.ending == 0) {
+        timer_arm(own.retry, 0);
+    }
 }
 
 void instance_register(struct gatewayd *g, void (*ready)(struct gatewayd *g))

@@ -12,4 +12,7 @@ struct error *instance_lock(struct gatewayd *g, const char *state_dir) MUST_CHEC
  * Repeats by itself until the database answered. */
 void instance_register(struct gatewayd *g, void (*ready)(struct gatewayd *g));
 
+/* Looks at once whether this instance still lives: after a refusal `instance_ended`. */
+void instance_look(void);
+
 #endif

@@ -1,6 +1,8 @@
 /* The statements of schema payment and how their rows are read. Must never decide anything: the
  * functions in sql/ do, under their locks. */
 #include "daemons/gatewayd/payment_store.h"
+
+#include "daemons/gatewayd/decline.h"
 #include "lib/text_copy.h"
 
 #include <assert.h>
@@ -18,6 +20,7 @@ enum {
     CANCEL,
     DUE,
     ANSWER,
+    ANSWER_OF,
     COUNTS,
     WAKE,
     LOCATION,
@@ -31,6 +34,12 @@ enum {
     "follows, parent, processor_id, tries, cancel_requested, age_ms, closed_ms, past_horizon, "    \
     "absent_for_ms, location"
 
+#define TOLD_COLUMNS                                                                               \
+    "t.outcome, t.payment, t.ref, t.kind, t.state, t.amount_minor, t.currency, "                   \
+    "t.authorisation_code, t.brand, t.last_four, t.card_token, t.reason, t.sentence, t.voided, "   \
+    "t.captured_minor, t.refunded_minor"
+#define TOLD_COUNT 16
+
 const struct statement PAYMENT_STATEMENTS[] = {
     [SALE_BEGIN] = {"sale_begin",
                     "SELECT outcome, code, field, sentence, processor, account, ref, payment "
@@ -40,30 +49,30 @@ const struct statement PAYMENT_STATEMENTS[] = {
     [FOLLOW_UP_BEGIN] = {"attempt_begin",
                          "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
                          "amount_minor, currency, follows, last_four, kind "
-                         "FROM payment.attempt_begin($1,$2,$3,$4,$5,$6,$7,$8::bigint,$9,$10)",
-                         10, 13, STATEMENT_WRITE},
+                         "FROM payment.attempt_begin($1,$2,$3,$4,$5,$6,$7,$8,$9::bigint)",
+                         9, 13, STATEMENT_WRITE},
     [REVERSAL_BEGIN] = {"reversal_begin",
                         "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
                         "amount_minor, currency, follows, last_four, kind "
                         "FROM payment.reversal_begin($1,$2,$3,$4::int,$5)",
                         5, 13, STATEMENT_WRITE},
     [RESULT] = {"attempt_result",
-                "SELECT applied, state, epoch, cancel_requested FROM payment.attempt_result("
+                "SELECT r.applied, r.state AS recorded, " TOLD_COLUMNS
+                " FROM payment.attempt_result("
                 "$1,$2,$3::int,$4,$5,$6,$7::bigint,$8,$9,$10,$11,$12,$13,$14,$15::bigint,"
-                "$16::bigint,$17)",
-                17, 4, STATEMENT_WRITE},
+                "$16::bigint,$17) AS r LEFT JOIN LATERAL payment.answer_of($1) AS t ON true",
+                17, 2 + TOLD_COUNT, STATEMENT_WRITE},
     [ABSENT] = {"attempt_absent", "SELECT absent_for_ms FROM payment.attempt_absent($1,$2,$3::int)",
                 3, 1, STATEMENT_WRITE},
     [CANCEL] = {"cancel_request",
-                "SELECT outcome, ref, payment, state FROM payment.cancel_request($1,$2,$3)", 3, 4,
+                "SELECT " TOLD_COLUMNS " FROM payment.cancel_request($1,$2,$3) AS t", 3, TOLD_COUNT,
                 STATEMENT_WRITE},
     [DUE] = {"due", "SELECT " DUE_COLUMNS " FROM payment.due($1,$2::int,$3::bigint)", 3, 20,
              STATEMENT_WRITE},
-    [ANSWER] = {"answer",
-                "SELECT outcome, payment, ref, kind, state, amount_minor, currency, "
-                "authorisation_code, brand, last_four, card_token, reason, sentence, voided, "
-                "captured_minor, refunded_minor FROM payment.answer($1,$2,$3)",
-                3, 16, STATEMENT_READ},
+    [ANSWER] = {"answer", "SELECT " TOLD_COLUMNS " FROM payment.answer($1,$2,$3,$4) AS t", 4,
+                TOLD_COUNT, STATEMENT_READ},
+    [ANSWER_OF] = {"answer_of", "SELECT " TOLD_COLUMNS " FROM payment.answer_of($1) AS t", 1,
+                   TOLD_COUNT, STATEMENT_READ},
     [COUNTS] = {"counts", "SELECT unknown, oldest_unknown_ms, review FROM payment.counts()", 0, 3,
                 STATEMENT_READ},
     [WAKE] = {"wake", "SELECT payment.wake($1,$2) AS woken", 2, 1, STATEMENT_WRITE},
@@ -164,16 +173,9 @@ void payment_store_follow_up_begin(struct database *db, const struct follow_up_i
 {
     struct number amount;
     const char *parameters[] = {
-        intent->ref,
-        intent->holder,
-        intent->scope,
-        intent->key,
-        intent->fingerprint,
-        intent->payment,
-        intent->kind,
-        number_text(intent->amount_minor, &amount),
-        NULL,
-        intent->pos,
+        intent->ref,     intent->holder, intent->location,
+        intent->pos,     intent->key,    intent->fingerprint,
+        intent->payment, intent->kind,   number_text(intent->amount_minor, &amount),
     };
     call(db, FOLLOW_UP_BEGIN, parameters, done, context);
 }
@@ -266,8 +268,7 @@ struct recorded recorded_read(const struct rows *rows)
     assert(rows_count(rows) == 1);
     return (struct recorded){
         .applied = rows_bool(rows, 0, "applied"),
-        .state = rows_text(rows, 0, "state"),
-        .cancel_requested = rows_bool(rows, 0, "cancel_requested"),
+        .state = rows_text(rows, 0, "recorded"),
     };
 }
 
@@ -294,9 +295,16 @@ void payment_store_due(struct database *db, const char *holder, int64_t limit, i
 }
 
 void payment_store_answer(struct database *db, const char *scope, const char *key,
-                          const char *payment, database_done *done, void *context)
+                          const char *payment, const char *location, database_done *done,
+                          void *context)
 {
-    call(db, ANSWER, (const char *[]){scope, key, payment}, done, context);
+    call(db, ANSWER, (const char *[]){scope, key, payment, location}, done, context);
+}
+
+void payment_store_answer_of(struct database *db, const char *ref, database_done *done,
+                             void *context)
+{
+    call(db, ANSWER_OF, (const char *[]){ref}, done, context);
 }
 
 #define COPY(field, column) TEXT_COPY(field, rows_text(rows, 0, column))
@@ -320,8 +328,13 @@ void payment_answer_read(const struct rows *rows, struct msg_payment_answer *a)
     COPY(a->token, "card_token");
     COPY(a->reason, "reason");
     COPY(a->sentence, "sentence");
+    bool not_done = a->outcome == PAYMENT_ANSWER_OUTCOME_DECLINED ||
+                    a->outcome == PAYMENT_ANSWER_OUTCOME_NOT_CHARGED;
+    if (not_done && decline_find(a->reason)) {
+        TEXT_COPY(a->sentence, decline_sentence(a->reason));
+    }
     if (a->outcome == PAYMENT_ANSWER_OUTCOME_PENDING) {
-        a->retry_after_ms = 2000;
+        a->retry_after_ms = PENDING_RETRY_AFTER_MS;
     }
 }
 

@@ -10,6 +10,8 @@
 #include "ipc/message.h"
 #include "lib/database.h"
 
+#define PENDING_RETRY_AFTER_MS 2000 /* told with PENDING */
+
 extern const struct statement PAYMENT_STATEMENTS[];
 extern const size_t PAYMENT_STATEMENTS_COUNT;
 
@@ -28,7 +30,7 @@ struct sale_intent {
     const struct msg_sale *sale;
 };
 struct follow_up_intent {
-    const char *ref, *holder, *scope, *key, *fingerprint, *payment, *kind, *pos;
+    const char *ref, *holder, *location, *pos, *key, *fingerprint, *payment, *kind;
     int64_t amount_minor;
 };
 
@@ -61,7 +63,6 @@ struct result_record {
 struct recorded {
     bool applied;
     const char *state;
-    bool cancel_requested;
 };
 struct recorded recorded_read(const struct rows *rows);
 void payment_store_result(struct database *db, const struct result_record *record,
@@ -72,10 +73,14 @@ void payment_store_cancel(struct database *db, const char *scope, const char *ke
                           const char *actor, database_done *done, void *context);
 void payment_store_due(struct database *db, const char *holder, int64_t limit, int64_t horizon_ms,
                        database_done *done, void *context);
-/* scope and key, or payment; the others NULL. */
+/* scope and key, or payment and the asker's location ("" = any); the others NULL. */
 void payment_store_answer(struct database *db, const char *scope, const char *key,
-                          const char *payment, database_done *done, void *context);
-/* Fills an answer from the row that payment_store_answer gave. */
+                          const char *payment, const char *location, database_done *done,
+                          void *context);
+void payment_store_answer_of(struct database *db, const char *ref, database_done *done,
+                             void *context);
+/* Fills an answer from the row that payment_store_answer, _answer_of, _cancel or _result gave: so
+ * the first answer and each repeated one are the same. */
 void payment_answer_read(const struct rows *rows, struct msg_payment_answer *answer);
 void payment_store_counts(struct database *db, database_done *done, void *context);
 /* Work of a processor that answers again is due at once. */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "daemons/gatewayd/attempt.h"
-#include "daemons/gatewayd/outcome.h"
 #include "daemons/gatewayd/resolver.h"
 #include "lib/log.h"
 #include "lib/text_copy.h"
@@ -44,8 +43,9 @@ static void status_found(void *context, enum database_outcome outcome, const str
         refuse_unready(q->request, e);
     } else if (rows_count(rows) == 0) {
         ipc_refuse(q->request, error_refused("payment_unknown", "key", "%s",
-                                             "There is no payment with this key or number; "
-                                             "nothing was charged for it."));
+                                             "No payment with this key or number is known "
+                                             "here yet. If you sent one, send the same "
+                                             "request again with the same key."));
     } else {
         struct msg_payment_answer *a = message_new(MESSAGE_PAYMENT_ANSWER);
         payment_answer_read(rows, a);
@@ -68,9 +68,9 @@ void status_requested(void *context, struct ipc_request *request, const void *me
     attempt_scope(scope, sizeof scope, m->location, m->pos);
     struct question *q = question_new(g, request);
     if (*m->key) {
-        payment_store_answer(g->db, scope, m->key, NULL, status_found, q);
+        payment_store_answer(g->db, scope, m->key, NULL, NULL, status_found, q);
     } else {
-        payment_store_answer(g->db, NULL, NULL, m->payment, status_found, q);
+        payment_store_answer(g->db, NULL, NULL, m->payment, m->location, status_found, q);
     }
 }
 
@@ -84,25 +84,11 @@ static void cancel_committed(void *context, enum database_outcome outcome, const
         free(q);
         return;
     }
-    const char *told = rows_text(rows, 0, "outcome");
-    if (strcmp(told, "UNKNOWN_KEY") == 0) {
-        ipc_refuse(q->request,
-                   error_refused("payment_unknown", "key", "%s",
-                                 "There is no payment with this key; nothing was charged for it."));
-    } else {
-        struct msg_payment_answer *a = message_new(MESSAGE_PAYMENT_ANSWER);
-        const char *state = rows_text(rows, 0, "state");
-        TEXT_COPY(a->payment, rows_text(rows, 0, "payment"));
-        TEXT_COPY(a->attempt, rows_text(rows, 0, "ref"));
-        TEXT_COPY(a->state, state);
-        a->kind = PAYMENT_ANSWER_KIND_SALE;
-        a->outcome = strcmp(told, "CANCEL_ACCEPTED") == 0
-                         ? PAYMENT_ANSWER_OUTCOME_CANCEL_ACCEPTED
-                         : (enum payment_answer_outcome)state_told(state);
-        ipc_answer(q->request, MESSAGE_PAYMENT_ANSWER, a);
-        message_free(MESSAGE_PAYMENT_ANSWER, a);
-        resolver_expect(q->g->resolver);
-    }
+    struct msg_payment_answer *a = message_new(MESSAGE_PAYMENT_ANSWER);
+    payment_answer_read(rows, a);
+    ipc_answer(q->request, MESSAGE_PAYMENT_ANSWER, a);
+    message_free(MESSAGE_PAYMENT_ANSWER, a);
+    resolver_expect(q->g->resolver);
     free(q);
 }
 

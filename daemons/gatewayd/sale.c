@@ -34,12 +34,14 @@ void sale_requested(void *context, struct ipc_request *request, const void *mess
         return;
     }
     struct attempt_job *job =
-        attempt_new(g, sale->kind == SALE_KIND_SALE ? OPERATION_SALE : OPERATION_AUTH, request);
+        attempt_new(g, sale->kind == SALE_KIND_SALE ? OPERATION_SALE : OPERATION_AUTH);
     job->sale = sale_copy(sale);
     attempt_scope(job->scope, sizeof job->scope, sale->location, sale->pos);
+    TEXT_COPY(job->location, sale->location);
+    TEXT_COPY(job->pos, sale->pos);
     TEXT_COPY(job->key, sale->key);
     request_fingerprint_sale(sale, job->fingerprint);
-    attempt_start(job);
+    attempt_start(job, request);
 }
 
 struct follow_up_request {
@@ -54,16 +56,16 @@ static void follow_up_start(struct gatewayd *g, struct ipc_request *request,
     if (attempt_shed(g, request)) {
         return;
     }
-    struct attempt_job *job = attempt_new(g, operation, request);
+    struct attempt_job *job = attempt_new(g, operation);
     struct follow_up *f = &job->follow_up;
     TEXT_COPY(f->payment, asked->payment);
     f->amount_minor = asked->amount_minor;
-    attempt_scope(job->scope, sizeof job->scope, asked->location, asked->pos);
+    TEXT_COPY(job->location, asked->location);
     TEXT_COPY(job->key, asked->key);
     TEXT_COPY(job->pos, asked->pos);
     request_fingerprint_follow_up(operation_text(operation), asked->payment, asked->amount_minor,
                                   job->fingerprint);
-    attempt_start(job);
+    attempt_start(job, request);
 }
 
 void capture_requested(void *context, struct ipc_request *request, const void *message)

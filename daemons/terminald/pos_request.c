@@ -135,7 +135,10 @@ void pos_request_status(void *context, struct ipc_request *request, const void *
                                           "Ask either by the key or by the payment."));
         return;
     }
-    if (placed(request, POS_LOCATION_OPTIONAL, status.location, status.pos)) {
+    /* a key is of a location and a POS: without the location it would be another's */
+    enum pos_location_need need =
+        status.key[0] != '\0' ? POS_LOCATION_REQUIRED : POS_LOCATION_OPTIONAL;
+    if (placed(request, need, status.location, status.pos)) {
         errand_send(t, t->gatewayd,
                     errand_of_payment(request, PAYMENT_ANSWER_KIND_SALE, status.payment),
                     MESSAGE_PAYMENT_STATUS, &status);

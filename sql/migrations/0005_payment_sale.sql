@@ -1,7 +1,7 @@
 -- A sale's beginning: the intent, committed before anything is sent. Must never leave a row of a
 -- refused request, nor let a second request with the same key be sent.
 -- Locks, in this order: the instance (shared, advisory), the key (unique index), the invoices by
--- number.
+-- number, the audit head (a cancellation only).
 SET LOCAL ROLE kometpay_owner;
 
 -- True while this instance may act. Holds instance_end back until our transaction ends, so that no
@@ -110,6 +110,17 @@ BEGIN
 END
 $$;
 
+-- Keys that were cancelled before their sale was begun: a sale that comes late is refused.
+CREATE TABLE payment.cancelled_key (
+    scope text NOT NULL,
+    key text NOT NULL,
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    PRIMARY KEY (scope, key)
+);
+CREATE TRIGGER cancelled_key_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON payment.cancelled_key
+    FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
+
 -- Takes the key, then checks, then writes payment, split and first event. Asked again by the same
 -- ref and holder while nothing else has happened: MINE again.
 CREATE FUNCTION payment.sale_begin(
@@ -151,6 +162,10 @@ BEGIN
 
     IF NOT v_lives THEN
         v_refusal := payment.refusal_of('instance_ended', '', 'This gateway instance was replaced by another.');
+    ELSIF EXISTS (SELECT 1 FROM payment.cancelled_key c
+                   WHERE c.scope = p_scope AND c.key = p_key) THEN
+        v_refusal := payment.refusal_of('cancelled', 'key',
+                         'This payment was cancelled before it was begun. The card was not charged.');
     ELSIF v_place.code IS NULL THEN
         v_refusal := payment.refusal_of('location_unknown', 'location',
                          format('Location %s is not known.', p_location));
@@ -213,61 +228,38 @@ AS $$
     SELECT l.processor, l.account, l.currency FROM books.location l WHERE l.code = p_location
 $$;
 
--- Flags a payment whose outcome isn't known yet; one way. Locks its attempt, then the audit head.
-CREATE FUNCTION payment.cancel_request(p_scope text, p_key text, p_actor text)
-RETURNS TABLE (outcome text, ref text, payment text, state text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    v_found payment.attempt;
-BEGIN
-    SELECT a.* INTO v_found FROM payment.attempt a WHERE a.scope = p_scope AND a.key = p_key
-       FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT 'UNKNOWN_KEY', NULL::text, NULL::text, NULL::text;
-        RETURN;
-    END IF;
-    IF v_found.kind NOT IN ('SALE', 'AUTH')
-       OR v_found.state NOT IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW') THEN
-        RETURN QUERY SELECT 'FINAL', v_found.ref, v_found.payment, v_found.state;
-        RETURN;
-    END IF;
-    IF NOT v_found.cancel_requested THEN
-        UPDATE payment.attempt a SET cancel_requested = true WHERE a.ref = v_found.ref;
-        PERFORM payment.event_append(v_found.payment, v_found.ref, v_found.kind, v_found.state,
-                                     v_found.state, p_actor, 'cancellation requested');
-        PERFORM audit.append(p_actor, 'payment.cancel', v_found.payment);
-    END IF;
-    RETURN QUERY SELECT 'CANCEL_ACCEPTED', v_found.ref, v_found.payment, v_found.state;
-END
-$$;
+-- What a POS is told of an attempt.
+CREATE TYPE payment.told AS (
+    outcome text, -- APPROVED DECLINED NOT_CHARGED PENDING REVIEW; of a cancellation CANCEL_ACCEPTED
+    payment text,
+    ref text,
+    kind text,
+    state text,
+    amount_minor bigint,
+    currency text,
+    authorisation_code text,
+    brand text,
+    last_four text,
+    card_token text,
+    reason text,
+    sentence text,
+    voided boolean,
+    captured_minor bigint,
+    refunded_minor bigint
+);
 
--- What the POS is told, by the attempt's key or by the payment (its sale). No row if unknown.
-CREATE FUNCTION payment.answer(p_scope text, p_key text, p_payment text)
-RETURNS TABLE (outcome text, payment text, ref text, kind text, state text, amount_minor bigint,
-               currency text, authorisation_code text, brand text, last_four text, card_token text,
-               reason text, sentence text, voided boolean, captured_minor bigint,
-               refunded_minor bigint, cancel_requested boolean)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- The one place where states become answers; the first answer and each repeated one are its.
+CREATE FUNCTION payment.told_of(a payment.attempt) RETURNS payment.told
+LANGUAGE plpgsql
 AS $$
 DECLARE
-    a payment.attempt;
     p payment.payment;
+    s payment.attempt := a;
     v_voided boolean;
     v_captured bigint;
     v_refunded bigint;
-    v_sale_code text;
     v_outcome text;
 BEGIN
-    IF coalesce(p_key, '') <> '' THEN
-        SELECT t.* INTO a FROM payment.attempt t WHERE t.scope = p_scope AND t.key = p_key;
-    ELSE
-        SELECT t.* INTO a FROM payment.attempt t
-          WHERE t.payment = p_payment AND t.kind IN ('SALE', 'AUTH');
-    END IF;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
     SELECT t.* INTO STRICT p FROM payment.payment t WHERE t.id = a.payment;
     SELECT coalesce(bool_or(f.kind = 'VOID'), false),
            coalesce(sum(f.approved_minor) FILTER (WHERE f.kind = 'CAPTURE'), 0),
@@ -276,25 +268,140 @@ BEGIN
       FROM payment.attempt f
      WHERE f.payment = a.payment AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
        AND f.parent IS NULL AND f.state = 'APPROVED';
-    SELECT s.authorisation_code,
-           CASE WHEN s.kind = 'SALE' AND s.state = 'APPROVED' THEN s.approved_minor
-                ELSE v_captured END
-      INTO v_sale_code, v_captured
-      FROM payment.attempt s WHERE s.payment = a.payment AND s.kind IN ('SALE', 'AUTH');
+    IF a.kind NOT IN ('SALE', 'AUTH') THEN
+        SELECT t.* INTO STRICT s FROM payment.attempt t
+          WHERE t.payment = a.payment AND t.kind IN ('SALE', 'AUTH');
+    END IF;
+    IF s.kind = 'SALE' AND s.state = 'APPROVED' THEN
+        v_captured := s.approved_minor;
+    END IF;
     v_outcome := CASE
         WHEN a.state IN ('APPROVED', 'DECLINED', 'REVIEW') THEN a.state
-        WHEN a.state IN ('NOT_SENT', 'NOT_CHARGED', 'REVERSED') THEN 'NOT_CHARGED'
-        ELSE 'PENDING'
+        WHEN a.state IN ('SENDING', 'UNKNOWN', 'REVERSING') THEN 'PENDING'
+        ELSE 'NOT_CHARGED'
     END;
-    RETURN QUERY SELECT
+    RETURN ROW(
         v_outcome, a.payment, a.ref, a.kind, a.state, coalesce(a.approved_minor, a.amount_minor),
         a.currency,
         CASE WHEN a.kind = 'REFUND' AND a.state = 'APPROVED'
-             THEN concat_ws(' ', 'Refund', coalesce(nullif(a.authorisation_code, ''), v_sale_code))
+             THEN concat_ws(' ', 'Refund', coalesce(nullif(a.authorisation_code, ''),
+                                                    s.authorisation_code))
              ELSE a.authorisation_code END,
         p.brand, p.last_four, p.card_token, a.reason,
         payment.sentence_of(v_outcome, a.kind, a.cancel_requested),
-        v_voided, v_captured, v_refunded, a.cancel_requested;
+        v_voided, v_captured, v_refunded)::payment.told;
+END
+$$;
+
+-- A key that was cancelled before its sale was begun.
+CREATE FUNCTION payment.told_cancelled(p_outcome text) RETURNS payment.told
+LANGUAGE sql IMMUTABLE
+RETURN ROW(p_outcome, NULL, NULL, 'SALE', NULL, 0::bigint, NULL, NULL, NULL, NULL, NULL, NULL,
+           'Cancelled before it was begun. The card was not charged.', false, 0::bigint, 0::bigint)
+       ::payment.told;
+
+-- By key, or by payment (its sale; p_location, unless empty, must be the payment's). No row: it is
+-- not known, or not yet: a sale that is being committed is not seen.
+CREATE FUNCTION payment.answer(p_scope text, p_key text, p_payment text, p_location text)
+RETURNS SETOF payment.told
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    a payment.attempt;
+BEGIN
+    IF coalesce(p_key, '') <> '' THEN
+        SELECT t.* INTO a FROM payment.attempt t WHERE t.scope = p_scope AND t.key = p_key;
+    ELSE
+        SELECT t.* INTO a FROM payment.attempt t
+          WHERE t.payment = p_payment AND t.kind IN ('SALE', 'AUTH');
+        IF FOUND AND coalesce(p_location, '') NOT IN
+               ('', (SELECT p.location FROM payment.payment p WHERE p.id = p_payment)) THEN
+            PERFORM audit.refuse('payment_of_other_location', 'location',
+                                 'This payment was taken at another location.');
+        END IF;
+    END IF;
+    IF a.ref IS NOT NULL THEN
+        RETURN NEXT payment.told_of(a);
+    ELSIF EXISTS (SELECT 1 FROM payment.cancelled_key c WHERE c.scope = p_scope AND c.key = p_key) THEN
+        RETURN NEXT payment.told_cancelled('NOT_CHARGED');
+    END IF;
+END
+$$;
+
+-- By reference, in the same statement as the result that it tells.
+CREATE FUNCTION payment.answer_of(p_ref text) RETURNS SETOF payment.told
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    a payment.attempt;
+BEGIN
+    SELECT t.* INTO a FROM payment.attempt t WHERE t.ref = p_ref;
+    IF FOUND THEN
+        RETURN NEXT payment.told_of(a);
+    END IF;
+END
+$$;
+
+-- Flags a payment whose outcome isn't known yet; one way. Locks its attempt (or its key), then the
+-- audit head. Without a payment the key itself is cancelled, so that a sale on its way is refused.
+CREATE FUNCTION payment.cancel_request(p_scope text, p_key text, p_actor text)
+RETURNS SETOF payment.told
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    a payment.attempt;
+    v_told payment.told;
+BEGIN
+    IF payment.key_cancel(p_scope, p_key, p_actor) THEN
+        RETURN NEXT payment.told_cancelled('CANCEL_ACCEPTED');
+        RETURN;
+    END IF;
+    SELECT t.* INTO STRICT a FROM payment.attempt t WHERE t.scope = p_scope AND t.key = p_key
+       FOR NO KEY UPDATE;
+    IF a.kind IN ('SALE', 'AUTH')
+       AND a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW') THEN
+        IF NOT a.cancel_requested THEN
+            UPDATE payment.attempt t SET cancel_requested = true WHERE t.ref = a.ref;
+            a.cancel_requested := true;
+            PERFORM payment.event_append(a.payment, a.ref, a.kind, a.state, a.state, p_actor,
+                                         'cancellation requested');
+            PERFORM audit.append(p_actor, 'payment.cancel', a.payment);
+        END IF;
+        v_told := payment.told_of(a);
+        v_told.outcome := 'CANCEL_ACCEPTED';
+        v_told.sentence := payment.sentence_of('PENDING', a.kind, true);
+        RETURN NEXT v_told;
+    ELSE
+        RETURN NEXT payment.told_of(a);
+    END IF;
+END
+$$;
+
+-- True: there is no attempt with this key, and none will be. A plain look would not see a sale
+-- whose commit is under way; the unique key does, and waits for it.
+CREATE FUNCTION payment.key_cancel(p_scope text, p_key text, p_actor text) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM payment.cancelled_key c WHERE c.scope = p_scope AND c.key = p_key) THEN
+        RETURN true;
+    END IF;
+    INSERT INTO payment.attempt (ref, payment, kind, scope, key, fingerprint, amount_minor, currency,
+                                 state, holder, processor, account, created_at)
+    VALUES (upper(left(md5(p_scope || '/' || p_key), 26)), '', 'SALE', p_scope, p_key, '', 0, '',
+            'SENDING', '', '', '', clock_timestamp())
+    ON CONFLICT (scope, key) DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM payment.attempt a WHERE a.scope = p_scope AND a.key = p_key;
+    INSERT INTO payment.cancelled_key (scope, key, at, actor)
+    VALUES (p_scope, p_key, clock_timestamp(), p_actor)
+    ON CONFLICT (scope, key) DO NOTHING;
+    IF FOUND THEN
+        PERFORM audit.append(p_actor, 'payment.cancel_key', p_scope || ' ' || p_key);
+    END IF;
+    RETURN true;
 END
 $$;
 
@@ -326,5 +433,6 @@ GRANT EXECUTE ON FUNCTION
                        jsonb, text, text, text, text, text, text, text),
     payment.location_processor(text),
     payment.cancel_request(text, text, text),
-    payment.answer(text, text, text)
+    payment.answer(text, text, text, text),
+    payment.answer_of(text)
     TO kometpay_gatewayd;

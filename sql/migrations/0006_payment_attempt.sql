@@ -144,11 +144,11 @@ BEGIN
 END
 $$;
 
--- Begins a capture, void or refund asked for from outside, or (with p_parent) a reversal.
--- p_amount_minor 0 = all.
+-- Begins a capture, void or refund. p_amount_minor 0 = all. The key belongs to the payment's location
+-- and the POS that asks, whether or not it named the location.
 CREATE FUNCTION payment.attempt_begin(
-    p_ref text, p_holder text, p_scope text, p_key text, p_fingerprint text, p_payment text,
-    p_kind text, p_amount_minor bigint, p_parent text, p_pos text) RETURNS payment.attempt_begun
+    p_ref text, p_holder text, p_location text, p_pos text, p_key text, p_fingerprint text,
+    p_payment text, p_kind text, p_amount_minor bigint) RETURNS payment.attempt_begun
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -156,32 +156,29 @@ DECLARE
     v_root payment.attempt;
     v_plan payment.plan;
     v_begun payment.attempt_begun;
-    v_last_four text;
+    v_of payment.payment;
+    v_scope text;
 BEGIN
     SELECT a.* INTO v_root FROM payment.attempt a
       WHERE a.payment = p_payment AND a.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        v_plan := payment.plan_refused('payment_unknown', 'payment', 'This payment is not known.');
-    ELSIF NOT v_lives THEN
+        RETURN ROW('REFUSED', 'payment_unknown', 'payment', 'This payment is not known.', NULL, NULL,
+                   p_ref, p_payment, NULL, NULL, NULL, NULL, p_kind)::payment.attempt_begun;
+    END IF;
+    SELECT p.* INTO STRICT v_of FROM payment.payment p WHERE p.id = p_payment;
+    v_scope := v_of.location || '/' || p_pos;
+    IF NOT v_lives THEN
         v_plan := payment.plan_refused('instance_ended', '',
                                        'This gateway instance was replaced by another.');
-    ELSIF p_parent IS NULL AND split_part(p_scope, '/', 1) NOT IN
-          ('', (SELECT p.location FROM payment.payment p WHERE p.id = p_payment)) THEN
+    ELSIF coalesce(p_location, '') NOT IN ('', v_of.location) THEN
         v_plan := payment.plan_refused('payment_of_other_location', 'location',
                                        'This payment was taken at another location.');
-    ELSIF p_parent IS NOT NULL THEN
-        v_plan.amount_minor := coalesce(v_root.approved_minor, v_root.amount_minor);
-        v_plan.follows := v_root.processor_id;
-        IF v_root.ref <> p_parent OR v_root.state <> 'REVERSING' THEN
-            v_plan := payment.plan_refused('not_reversing', 'payment',
-                                           'This payment is not being reversed.');
-        END IF;
     ELSE
         v_plan := payment.follow_up_plan(v_root, p_kind, coalesce(p_amount_minor, 0));
     END IF;
-    v_begun := payment.follow_up_insert(v_root, p_payment, p_ref, p_holder, p_scope, p_key,
+    v_begun := payment.follow_up_insert(v_root, p_payment, p_ref, p_holder, v_scope, p_key,
                                         p_fingerprint, p_kind, v_plan.amount_minor, v_plan.follows,
-                                        p_parent, v_lives);
+                                        NULL, v_lives);
     IF v_begun.outcome IS NOT NULL THEN
         RETURN v_begun;
     END IF;
@@ -190,16 +187,13 @@ BEGIN
         RETURN ROW('REFUSED', v_plan.code, v_plan.field, v_plan.sentence, NULL, NULL, p_ref,
                    p_payment, NULL, NULL, NULL, NULL, p_kind)::payment.attempt_begun;
     END IF;
-    PERFORM payment.event_append(p_payment, p_ref, p_kind, '', 'SENDING',
-                                 p_scope,
-                                 CASE WHEN p_parent IS NOT NULL THEN 'reversal' ELSE '' END);
-    IF p_parent IS NULL AND p_kind IN ('VOID', 'REFUND') THEN
-        PERFORM audit.append(p_scope, 'payment.' || lower(p_kind), p_payment,
+    PERFORM payment.event_append(p_payment, p_ref, p_kind, '', 'SENDING', v_scope, '');
+    IF p_kind IN ('VOID', 'REFUND') THEN
+        PERFORM audit.append(v_scope, 'payment.' || lower(p_kind), p_payment,
                              jsonb_build_object('attempt', p_ref, 'amount_minor', v_plan.amount_minor));
     END IF;
-    SELECT p.last_four INTO v_last_four FROM payment.payment p WHERE p.id = p_payment;
     RETURN ROW('MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, p_payment,
-               v_plan.amount_minor, v_root.currency, v_plan.follows, v_last_four, p_kind)
+               v_plan.amount_minor, v_root.currency, v_plan.follows, v_of.last_four, p_kind)
            ::payment.attempt_begun;
 END
 $$;
@@ -365,7 +359,7 @@ END
 $$;
 
 GRANT EXECUTE ON FUNCTION
-    payment.attempt_begin(text, text, text, text, text, text, text, bigint, text, text),
+    payment.attempt_begin(text, text, text, text, text, text, text, text, bigint),
     payment.reversal_begin(text, text, text, integer, text),
     payment.attempt_result(text, text, integer, text, text, text, bigint, text, text, text, text,
                            text, text, text, bigint, bigint, text)

@@ -12,6 +12,11 @@ DECLARE
     v_after books.location := ROW(p_code, p_name, p_time_zone, p_processor, p_account, p_currency,
                                   p_enabled)::books.location;
 BEGIN
+    -- keys and certificates are of LOCATION/POS
+    IF p_code !~ '^[A-Za-z0-9._-]{1,20}$' THEN
+        PERFORM audit.refuse('location_code_invalid', 'code',
+                             'A location''s code is made of letters, digits, dots and dashes.');
+    END IF;
     PERFORM 1 FROM pg_timezone_names z WHERE z.name = p_time_zone;
     IF NOT FOUND THEN
         PERFORM audit.refuse('time_zone_unknown', 'time_zone',

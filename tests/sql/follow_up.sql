@@ -2,7 +2,7 @@
 -- books.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(67);
+SELECT plan(71);
 
 CREATE FUNCTION test.said(b payment.attempt_begun) RETURNS text LANGUAGE sql
 RETURN concat_ws(' ', (b).outcome, (b).code);
@@ -40,9 +40,9 @@ SELECT test.result(5, 'NOT_SENT');
 SELECT is(test.said(test.follow(6, 1, 'REFUND', 700)), 'MINE', 'nor does one that was not sent');
 SELECT test.result(6, 'APPROVED');
 SELECT is(test.said(test.follow(7, 1, 'REFUND', 1)), 'REFUSED already_refunded', 'then nothing is left');
-SELECT is((SELECT refunded_minor FROM payment.answer(NULL, NULL, 'pay_1')), 1000::bigint,
+SELECT is((SELECT refunded_minor FROM payment.answer(NULL, NULL, 'pay_1', NULL)), 1000::bigint,
           'the answer tells what went back');
-SELECT is((SELECT authorisation_code FROM payment.answer('MIA/counter1', 'key-6', NULL)),
+SELECT is((SELECT authorisation_code FROM payment.answer('MIA/counter1', 'key-6', NULL, NULL)),
           'Refund AUTH6', 'the word Refund stands before the code');
 SELECT is(test.open('I-1'), '4000 PARTLY_PAID', 'a refund does not open the invoice by itself');
 SELECT is((SELECT string_agg(amount_minor::text, ' ' ORDER BY amount_minor) FROM books.suspense
@@ -54,6 +54,20 @@ SELECT is((SELECT sum(CASE debit WHEN 'card_clearing' THEN amount_minor ELSE -am
 SELECT test.sale(8, 100);
 SELECT is(test.said(test.follow(9, 8, 'REFUND')), 'REFUSED payment_not_approved',
           'what was not approved is not refunded');
+
+-- the key of a follow-up is of the payment's location, named or not
+SELECT test.approved(50, 1000);
+SELECT is(test.said(test.follow(51, 50, 'REFUND', 100, location => 'BOG')),
+          'REFUSED payment_of_other_location', 'not from another location');
+SELECT is(test.said(test.follow(51, 50, 'REFUND', 100, location => NULL)), 'MINE',
+          'the location may be left out');
+SELECT is(test.said(test.follow(52, 50, 'REFUND', 100, key => 'key-51', fingerprint => 'print-51')),
+          'EXISTS', 'the same key with the location named is the same refund');
+SELECT test.result(51, 'APPROVED');
+SELECT is((SELECT refunded_minor FROM payment.answer(NULL, NULL, 'pay_50', 'MIA')), 100::bigint,
+          'and moves the money once');
+SELECT throws_ok($$SELECT * FROM payment.answer(NULL, NULL, 'pay_50', 'BOG')$$, 'KP001',
+                 'This payment was taken at another location.', 'nor is it told elsewhere');
 
 -- voids
 SELECT test.approved(10, 1500, 'I-1=500,I-2=1000', 'C-1');
@@ -74,7 +88,7 @@ SELECT is(test.open('I-2'), '3000 OPEN', 'it counts once');
 SELECT is(test.said(test.follow(12, 10, 'VOID')), 'REFUSED already_voided', 'a second void');
 SELECT is(test.said(test.follow(12, 10, 'REFUND')), 'REFUSED already_voided',
           'nor a refund of a voided payment');
-SELECT is((SELECT voided FROM payment.answer(NULL, NULL, 'pay_10')), true, 'the answer says voided');
+SELECT is((SELECT voided FROM payment.answer(NULL, NULL, 'pay_10', NULL)), true, 'the answer says voided');
 SELECT test.approved(13, 900);
 SELECT test.follow(14, 13, 'VOID');
 SELECT test.result(14, 'APPROVED');
@@ -140,17 +154,14 @@ SELECT is((test.result(30, 'REVERSED', 2)).state, 'REVERSED', 'and the payment i
 SELECT is_empty($$SELECT * FROM books.journal WHERE payment = 'pay_30'$$,
                 'what was reversed never was in the books');
 SELECT is((SELECT outcome || ' ' || voided || ' ' || refunded_minor
-             FROM payment.answer(NULL, NULL, 'pay_30')), 'NOT_CHARGED false 0',
+             FROM payment.answer(NULL, NULL, 'pay_30', NULL)), 'NOT_CHARGED false 0',
           'the POS hears that nothing was charged');
 SELECT is(test.said(payment.reversal_begin(test.ref(34), 'gw-1', test.ref(1), 1, NULL)),
           'REFUSED not_reversing', 'an approved payment is not reversed');
 SELECT is(test.said(payment.reversal_begin(test.ref(34), 'gw-1', test.ref(99), 1, NULL)),
           'REFUSED payment_unknown', 'nor one that is unknown');
-SELECT is(test.said(payment.attempt_begin(test.ref(34), 'gw-1', 'reversal', 'r', '', 'pay_1', 'VOID',
-                                          0, test.ref(1), NULL)), 'REFUSED not_reversing',
-          'nor by attempt_begin');
 SELECT results_eq($$SELECT act, count(*) FROM audit.log GROUP BY act ORDER BY act$$,
-                  $$VALUES ('payment.cancel', 1::bigint), ('payment.refund', 5::bigint),
+                  $$VALUES ('payment.cancel', 1::bigint), ('payment.refund', 6::bigint),
                            ('payment.void', 3::bigint)$$,
                   'every act asked for by a person is audited, no reversal is');
 SELECT is_empty('SELECT * FROM payment.event_verify()', 'all stories are whole');

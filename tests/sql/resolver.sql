@@ -39,7 +39,7 @@ SELECT is((SELECT absent_at FROM payment.attempt WHERE ref = test.ref(1)), NULL,
 SELECT is((SELECT state FROM payment.due('gw-2', 10, 1)), 'NOT_CHARGED', 'the watch goes on');
 SELECT is((test.result(1, 'REVERSING', 4, 'gw-2', processor_id => 'T1', next_try_ms => 0)).state,
           'REVERSING', 'found late: it is taken back');
-SELECT is((SELECT outcome FROM payment.answer(NULL, NULL, 'pay_1')), 'PENDING', 'meanwhile PENDING');
+SELECT is((SELECT outcome FROM payment.answer(NULL, NULL, 'pay_1', NULL)), 'PENDING', 'meanwhile PENDING');
 SELECT is((SELECT unknown || ' ' || review FROM payment.counts()), '1 0', 'it counts as unknown');
 SELECT ok((SELECT oldest_unknown_ms >= 0 FROM payment.counts()), 'with the age of the oldest');
 SELECT is((SELECT epoch FROM payment.due('gw-2', 10, 1)), 5, 'claimed');

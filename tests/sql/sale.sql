@@ -1,7 +1,7 @@
 -- A sale's beginning: each outcome, and that a refused request leaves nothing.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(60);
+SELECT plan(65);
 
 CREATE FUNCTION test.refused(b payment.sale_begun) RETURNS text LANGUAGE sql
 RETURN (b).outcome || ' ' || (b).code || ' ' || (b).field;
@@ -102,18 +102,18 @@ SELECT is((SELECT credit FROM books.journal WHERE payment = 'pay_33'), 'suspense
 
 -- answers
 SELECT is((SELECT outcome || ' ' || authorisation_code || ' ' || captured_minor
-             FROM payment.answer('MIA/counter1', 'key-31', NULL)), 'APPROVED AUTH31 2000',
+             FROM payment.answer('MIA/counter1', 'key-31', NULL, NULL)), 'APPROVED AUTH31 2000',
           'the answer by key');
-SELECT is((SELECT ref FROM payment.answer(NULL, NULL, 'pay_31')), test.ref(31),
+SELECT is((SELECT ref FROM payment.answer(NULL, NULL, 'pay_31', NULL)), test.ref(31),
           'the answer by payment');
-SELECT is_empty($$SELECT * FROM payment.answer('MIA/counter1', 'nobody', NULL)$$, 'unknown: no row');
-SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-4', NULL)), 'PENDING',
+SELECT is_empty($$SELECT * FROM payment.answer('MIA/counter1', 'nobody', NULL, NULL)$$, 'unknown: no row');
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-4', NULL, NULL)), 'PENDING',
           'SENDING is told PENDING');
-SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-22', NULL)), 'PENDING',
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-22', NULL, NULL)), 'PENDING',
           'REVERSING is told PENDING');
-SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-20', NULL)), 'NOT_CHARGED',
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-20', NULL, NULL)), 'NOT_CHARGED',
           'NOT_CHARGED is told NOT_CHARGED');
-SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-21', NULL)), 'DECLINED',
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-21', NULL, NULL)), 'DECLINED',
           'DECLINED is told DECLINED');
 
 -- cancellation
@@ -130,10 +130,19 @@ SELECT is((r).state || ' ' || (r).applied, 'REVERSING true',
 SELECT is((r).state || ' ' || (r).applied, 'REVERSING true', 'also when told twice')
   FROM test.result(40, 'APPROVED') AS r;
 SELECT is_empty($$SELECT * FROM books.suspense WHERE payment = 'pay_40'$$, 'and never in the books');
-SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'key-31', 'clerk')), 'FINAL',
-          'an approved payment is void or refunded, not cancelled');
-SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'no-key', 'clerk')),
-          'UNKNOWN_KEY', 'an unknown key is said to be unknown');
+SELECT is((SELECT outcome || ' ' || amount_minor
+             FROM payment.cancel_request('MIA/counter1', 'key-31', 'clerk')), 'APPROVED 2000',
+          'an approved payment is voided or refunded, not cancelled');
+SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'key-41', 'clerk')),
+          'CANCEL_ACCEPTED', 'a sale that is still on its way is cancelled by its key');
+SELECT is((SELECT outcome FROM payment.cancel_request('MIA/counter1', 'key-41', 'clerk')),
+          'CANCEL_ACCEPTED', 'twice is once');
+SELECT is((s).outcome || ' ' || (s).code, 'REFUSED cancelled', 'then it is refused when it comes')
+  FROM test.sale(41, 100) AS s;
+SELECT is((SELECT outcome FROM payment.answer('MIA/counter1', 'key-41', NULL, NULL)), 'NOT_CHARGED',
+          'and told as not charged');
+SELECT is_empty($$SELECT * FROM payment.attempt WHERE key = 'key-41'$$, 'it leaves no attempt');
+SELECT throws_ok($$DELETE FROM payment.cancelled_key$$, 'KP002', NULL, 'nor is it ever forgotten');
 SELECT throws_ok($$UPDATE payment.attempt SET cancel_requested = false WHERE ref = test.ref(40)$$,
                  'KP002', NULL, 'a cancellation is one way');
 SELECT is_empty('SELECT * FROM payment.event_verify()', 'all stories are whole');

@@ -271,7 +271,7 @@ static void no_card_number_gets_out(void **state)
     (void)state;
     struct money_outcome out =
         parse(answered(402, failure(402, "012", "Card 4111 1111-1111.1111 refused, ask 555-0100")));
-    assert_string_equal(out.raw_message, "Card * refused, ask 555-0100");
+    assert_string_equal(out.raw_message, "Card * refused, ask ***-****");
     const char *more = ",\"authorization-code\":\"4111111111111111\","
                        "\"batch-string-id\":\"4111111111111111\"";
     out = parse(answered(200, transaction(row("9", "SALE", "APPROVED", "000", "80.00", more))));
@@ -285,6 +285,16 @@ static void no_card_number_gets_out(void **state)
     assert_int_equal(strlen(out.raw_message), sizeof out.raw_message - 1);
     out = parse(answered(402, failure(402, "012", "Caf\xc3\xa9\\n")));
     assert_string_equal(out.raw_message, "Caf???");
+}
+
+/* The request no longer has its card when the answer is read: whatever may be a code is masked. */
+static void no_security_code_gets_out(void **state)
+{
+    (void)state;
+    struct money_outcome out = parse(answered(400, failure(400, "012", "csc 987 is not valid")));
+    assert_string_equal(out.raw_message, "csc *** is not valid");
+    out = parse(answered(402, failure(402, "012", "CID=1234, amount 12 of 56789")));
+    assert_string_equal(out.raw_message, "CID=****, amount 12 of 56789");
 }
 
 static void declines_have_sentences(void **state)
@@ -316,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_missing_code_is_no_decline),
         cmocka_unit_test(garbage_is_unknown),
         cmocka_unit_test(no_card_number_gets_out),
+        cmocka_unit_test(no_security_code_gets_out),
         cmocka_unit_test(declines_have_sentences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,20 +24,6 @@ static void set_reason(struct money_outcome *out, const char *reason, const char
     snprintf(out->reason, sizeof out->reason, "%s", reason[0] != '\0' ? reason : otherwise);
 }
 
-/* A security code that the processor repeats in its sentence does not get into a table. */
-static void mask_cvv(const struct money_request *request, struct money_outcome *out)
-{
-    if (request->card == NULL || request->card->cvv == NULL ||
-        secret_size(request->card->cvv) == 0) {
-        return;
-    }
-    char *at = strstr(out->raw_message, secret_expose(request->card->cvv));
-    while (at != NULL) {
-        memset(at, '*', secret_size(request->card->cvv));
-        at = strstr(at, secret_expose(request->card->cvv));
-    }
-}
-
 /* A row that says APPROVED and whose ref, type and card are ours. */
 static void read_approval(const struct money_request *request, enum clearent_echo echo,
                           enum clearent_class class, bool has_id, struct money_outcome *out)
@@ -115,8 +101,8 @@ static void read_refusal(const struct money_request *request,
     }
     if (envelope->error != NULL) {
         bool ignored = false;
-        clearent_message(envelope->error, "error-message", out->raw_message,
-                         sizeof out->raw_message);
+        clearent_sentence(envelope->error, "error-message", out->raw_message,
+                          sizeof out->raw_message);
         clearent_text(envelope->error, "result-code", out->raw_code, sizeof out->raw_code,
                       &ignored);
     }
@@ -152,6 +138,5 @@ void clearent_parse_money(const struct money_request *request, const struct http
     } else {
         read_refusal(request, &envelope, status, out);
     }
-    mask_cvv(request, out);
     clearent_envelope_close(&envelope);
 }

@@ -61,6 +61,9 @@ bool clearent_last_four(const json_t *object, char out[5]);
 void clearent_redact(const char *text, char *out, size_t size);
 /* Redacted member. */
 void clearent_message(const json_t *object, const char *name, char *out, size_t size);
+/* Redacted member that a processor may have put the security code into: each run of three or four
+ * digits is masked too. For a sentence, never for a code. */
+void clearent_sentence(const json_t *object, const char *name, char *out, size_t size);
 /* What a row's type says, in any case; a row without one is ITEM_OTHER. */
 enum item_kind clearent_kind(const json_t *row);
 /* True if the row's type is what our own request of that operation makes. */

@@ -143,6 +143,18 @@ void clearent_message(const json_t *object, const char *name, char *out, size_t 
     clearent_redact(json_string_value(json_object_get(object, name)), out, size);
 }
 
+void clearent_sentence(const json_t *object, const char *name, char *out, size_t size)
+{
+    clearent_message(object, name, out, size);
+    for (char *at = out; *at != '\0';) {
+        size_t run = strspn(at, "0123456789");
+        if (run == 3 || run == 4) {
+            memset(at, '*', run);
+        }
+        at += run > 0 ? run : 1;
+    }
+}
+
 static const struct kind_row {
     const char *type;
     enum item_kind kind;
@@ -309,7 +321,7 @@ bool clearent_transaction_read(const json_t *row, const char *currency, const ch
     clearent_text(row, "avs-result-code", out->avs, sizeof out->avs, &ignored);
     clearent_text(row, "csc-result-code", out->csc, sizeof out->csc, &ignored);
     clearent_text(row, "result-code", out->raw_code, sizeof out->raw_code, &ignored);
-    clearent_message(row, "display-message", out->raw_message, sizeof out->raw_message);
+    clearent_sentence(row, "display-message", out->raw_message, sizeof out->raw_message);
     if (!clearent_amount(row, "amount", currency, &out->approved_minor)) {
         out->approved_minor = 0;
     }
