@@ -59,8 +59,11 @@ void holds_free(struct holds *holds)
     if (holds == NULL) {
         return;
     }
-    while (!TAILQ_EMPTY(&holds->ages)) {
-        end_entry(holds, TAILQ_FIRST(&holds->ages));
+    struct entry *first = TAILQ_FIRST(&holds->ages);
+    while (first != NULL) {
+        struct entry *next = TAILQ_NEXT(first, by_age);
+        end_entry(holds, first);
+        first = next;
     }
     assert(holds->count == 0);
     timer_free(holds->timer);

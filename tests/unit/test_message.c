@@ -43,9 +43,9 @@ static void decode_refused(enum message_type type, const char *payload, const ch
     void *message = NULL;
     struct error *e = message_decode(type, payload, strlen(payload), &message);
     if (!e) {
-        print_error("accepted: %s\n", payload);
+        fail_msg("accepted: %s", payload);
+        return; /* fail_msg doesn't come back, but the analyser doesn't know */
     }
-    assert_non_null(e);
     assert_null(message);
     assert_int_equal(e->kind, ERROR_REFUSED);
     assert_string_equal(e->code, code);
@@ -164,8 +164,8 @@ static void broken_json_is_refused(void **state)
         "{\"key\"}",
         "{\"key\":}",
         PAY_HEAD,
-        PAY_HEAD ",}",
-        PAY_HEAD "}x",
+        (PAY_HEAD ",}"),
+        (PAY_HEAD "}x"),
         "{key:1}",
         "{\"key\":\"a",
         "{\"key\":\"\\",
@@ -182,7 +182,7 @@ static void broken_json_is_refused(void **state)
         "{\"save\":True}",
         "{\"invoices\":[{}",
         "{\"invoices\":[,]}",
-        PAY_HEAD ",\"amount_minor\":8000}", /* twice the same field */
+        (PAY_HEAD ",\"amount_minor\":8000}"), /* twice the same field */
     };
     for (size_t i = 0; i < sizeof(BROKEN) / sizeof(BROKEN[0]); i++) {
         void *message;
