@@ -345,22 +345,35 @@ static void fill_result(struct exchange *x, CURLcode code, struct http_result *r
     }
 }
 
+/* The socket, the secrets and what curl holds. */
+static void close_exchange(struct exchange *x)
+{
+    curl_multi_remove_handle(x->client->multi, x->easy);
+    curl_easy_cleanup(x->easy);
+    pocket_give_back(x->client, x->pocket);
+    curl_slist_free_all(x->headers);
+    http_request_free(x->request);
+}
+
 static void finish(struct exchange *x, CURLcode code)
 {
     struct http_result result = {0};
+    bool complete = code == CURLE_OK;
 
     *x->link = x->next;
     if (x->next != NULL) {
         x->next->link = x->link;
     }
     fill_result(x, code, &result);
-    /* The socket and the secrets go before anybody hears of it. */
-    curl_multi_remove_handle(x->client->multi, x->easy);
-    curl_easy_cleanup(x->easy);
-    pocket_give_back(x->client, x->pocket);
-    curl_slist_free_all(x->headers);
-    http_request_free(x->request);
+    /* Unclear, so nothing of it may arrive any more once somebody hears of it. A complete answer is
+     * told first: whoever waits for it need not wait for our clearing up. */
+    if (!complete) {
+        close_exchange(x);
+    }
     x->done(x->context, &result);
+    if (complete) {
+        close_exchange(x);
+    }
     memory_free(x->body);
     memory_free(x);
 }
