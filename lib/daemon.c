@@ -202,6 +202,7 @@ void daemon_ready(struct daemon *daemon)
         return;
     }
     daemon->ready = true;
+    memory_settle();
     (void)sd_notify(0, "READY=1");
     log_event(LOG_DAEMON_READY);
 }

@@ -4,12 +4,15 @@
 
 #include <event2/event.h>
 #include <jansson.h>
+#include <link.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void *memory_malloc(size_t n)
 {
@@ -104,4 +107,29 @@ struct error *memory_start(void)
     json_set_alloc_funcs(memory_malloc, memory_free);
     started = true;
     return NULL;
+}
+
+/* The segments of one loaded object that nobody can have written to. */
+static int give_back_segments(struct dl_phdr_info *object, size_t size, void *context)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    (void)size;
+    (void)context;
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W) != 0) {
+            continue;
+        }
+        uintptr_t begin = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+        uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_filesz;
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED); /* refused for locked pages */
+    }
+    return 0;
+}
+
+void memory_settle(void)
+{
+    malloc_trim(0);
+    dl_iterate_phdr(give_back_segments, NULL);
 }

@@ -19,6 +19,11 @@ void memory_free(void *p);
  * with free() or, if anything secret was in them, memory_free(). */
 void *memory_new(size_t n);
 
+/* Gives back what only start-up needed: free heap pages, and the pages of programs and libraries
+ * that were read while they were loaded. They come back by themselves when they are used. Does
+ * nothing to memory that is locked. */
+void memory_settle(void);
+
 /* Installs them into OpenSSL, libevent and jansson; a second call does nothing.
  * Errors: secret_memory_unavailable when OpenSSL has allocated already. */
 struct error *memory_start(void) MUST_CHECK;
