@@ -14,7 +14,8 @@
 
 #define CONNECTOR_ID_SIZE 41
 #define CONNECTOR_SEVERAL_MAX 8
-#define CONNECTOR_PAGES_MAX 200 /* of a list; more is a fault of the processor */
+#define CONNECTOR_PAGE_ROWS_MAX 200 /* as many as message processor_page holds */
+#define CONNECTOR_PAGES_MAX 200     /* of a list; more is a fault of the processor */
 
 /* ---- money ---- */
 
@@ -280,7 +281,8 @@ struct connector {
 
     struct error *(*build_list)(const struct list_request *request,
                                 struct http_request **out)MUST_CHECK;
-    /* Errors: list_unclear (FAILED); `out` is empty then. processor_list_clear() when done. */
+    /* At most CONNECTOR_PAGE_ROWS_MAX rows. Errors: list_unclear (FAILED); `out` is empty then.
+     * processor_list_clear() when done. */
     struct error *(*parse_list)(const struct list_request *request,
                                 const struct http_result *result,
                                 struct processor_list *out)MUST_CHECK;

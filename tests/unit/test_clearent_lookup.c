@@ -317,6 +317,12 @@ static void originals(void **state)
     assert_int_equal(out.original, ORIGINAL_VOIDED);
     assert_string_equal(out.void_id, "12");
     assert_string_equal(out.void_ref, OTHER_REF);
+    out = original_at(text("%s,{\"id\":\"4111111111111111\",\"type\":\"VOID\",\"result\":"
+                           "\"APPROVED\",\"ref-id\":\"9\",\"invoice\":\"4111111111111111\"}",
+                           a));
+    assert_int_equal(out.original, ORIGINAL_VOIDED);
+    assert_string_equal(out.void_id, ""); /* a card's number is no id */
+    assert_string_equal(out.void_ref, "");
     out = original_at(row("9", "SALE", "APPROVED", "000", "80.00", ",\"status\":\"VOIDED\""));
     assert_int_equal(out.original, ORIGINAL_VOIDED);
     assert_string_equal(out.void_id, "");

@@ -271,6 +271,64 @@ static void an_unreadable_row_is_never_skipped(void **state)
     }
 }
 
+/* Longer than what text() holds. */
+static const char *long_text(const char *before, const char *rows, const char *after)
+{
+    static char whole[CONNECTOR_PAGE_ROWS_MAX * 300 + 200];
+    int n = snprintf(whole, sizeof whole, "%s%s%s", before, rows, after);
+    assert_in_range(n, 0, (int)sizeof whole - 1);
+    return whole;
+}
+
+/* gatewayd hands a page on in one message that has room for so many rows. */
+static void more_rows_than_a_page_holds(void **state)
+{
+    (void)state;
+    static char rows[CONNECTOR_PAGE_ROWS_MAX * 300];
+    for (int count = CONNECTOR_PAGE_ROWS_MAX; count <= CONNECTOR_PAGE_ROWS_MAX + 1; count++) {
+        size_t n = 0;
+        for (int i = 1; i <= count; i++) {
+            n += (size_t)snprintf(rows + n, sizeof rows - n,
+                                  "%s{\"id\":%d,\"type\":\"SALE\",\"amount\":\"1.00\"}",
+                                  i > 1 ? "," : "", i);
+        }
+        struct http_result result =
+            answered(200, long_text("{\"code\":200,\"status\":\"success\",\"payload\":{"
+                                    "\"payloadType\":\"transactions\",\"transactions\":[",
+                                    rows, "]}}"));
+        struct list_request request = {.currency = "USD"};
+        struct processor_list list;
+        struct error *e = clearent_connector.parse_list(&request, &result, &list);
+        assert_int_equal(error_is(e, "list_unclear"), count > CONNECTOR_PAGE_ROWS_MAX);
+        assert_int_equal(list.count, count > CONNECTOR_PAGE_ROWS_MAX ? 0 : count);
+        error_free(e);
+        processor_list_clear(&list);
+    }
+}
+
+/* Where a time, a code or an id should be, a processor may print anything. */
+static void a_card_number_gets_nowhere(void **state)
+{
+    (void)state;
+    struct batch_outcome out =
+        one_batch("{\"id\":\"7\",\"status\":\"CLOSED\",\"settled\":\"4111 1111 1111 1111\","
+                  "\"confirmation-code\":\"4111111111111111\"}");
+    assert_string_equal(out.settled_at, "*");
+    assert_string_equal(out.confirmation_code, "*");
+    struct processor_list list;
+    struct error *e = list_of_rows("{\"id\":\"1\",\"type\":\"SALE\",\"amount\":\"1.00\","
+                                   "\"card\":\"1111\",\"created\":\"by 4111111111111111\"}",
+                                   "", &list);
+    assert_null(e);
+    assert_string_equal(list.items[0].created, "by *");
+    processor_list_clear(&list);
+    e = list_of_rows("{\"id\":\"1\",\"type\":\"VOID\",\"card\":\"1111\",\"ref-id\":"
+                     "\"4111111111111111\"}",
+                     "", &list);
+    assert_true(error_is(e, "list_unclear"));
+    error_free(e);
+}
+
 static void pages_end(void **state)
 {
     (void)state;
@@ -327,6 +385,8 @@ int main(void)
         cmocka_unit_test(the_closed_batch_is_found_again),
         cmocka_unit_test(a_day_is_listed),
         cmocka_unit_test(an_unreadable_row_is_never_skipped),
+        cmocka_unit_test(more_rows_than_a_page_holds),
+        cmocka_unit_test(a_card_number_gets_nowhere),
         cmocka_unit_test(pages_end),
         cmocka_unit_test(repeated_rows_are_taken_once),
     };

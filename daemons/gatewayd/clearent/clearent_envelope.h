@@ -50,6 +50,13 @@ const json_t *clearent_row(const struct clearent_rows *rows, size_t i);
 bool clearent_text(const json_t *object, const char *name, char *out, size_t size, bool *bad);
 /* The same for a name that some pages print with underscores. */
 bool clearent_twin(const json_t *object, const char *name, char *out, size_t size, bool *bad);
+/* The same for an id, which may be a long number but never a card's: with a right check digit and
+ * these last four ("": whatever its last four). */
+bool clearent_id(const json_t *object, const char *name, const char *last_four, char *out,
+                 size_t size, bool *bad);
+/* A text of at most 40 characters that is only shown, such as a code or a time: redacted, "" if it
+ * is absent or bad; hyphens or underscores in its name. */
+void clearent_shown(const json_t *object, const char *name, char *out, size_t size);
 bool clearent_has(const json_t *object, const char *name);
 /* result-code as an integer, CLEARENT_CODE_NONE if absent or unreadable. */
 int clearent_result_code(const json_t *object);

@@ -96,7 +96,8 @@ static void sort_approved(const struct lookup_request *request, const struct cle
     if (reversal != NULL || (request->operation != OPERATION_VOID && clearent_is_voided(row))) {
         heaps->reversed++;
         heaps->reversed_row = approved->found;
-        clearent_text(reversal, "id", heaps->reversal_id, sizeof heaps->reversal_id, &ignored);
+        clearent_id(reversal, "id", request->last_four, heaps->reversal_id,
+                    sizeof heaps->reversal_id, &ignored);
     } else if (echo == CLEARENT_ECHO_OURS) {
         if (request->operation == OPERATION_VOID) {
             approved->found.approved_minor = request->amount_minor;
@@ -258,9 +259,9 @@ static void add_child(const json_t *row, const char *currency, struct original_o
     enum item_kind kind = clearent_kind(row);
     if (kind == ITEM_VOID) {
         *voided = true;
-        clearent_text(row, "id", out->void_id, sizeof out->void_id, &ignored);
-        if (!clearent_text(row, "invoice", out->void_ref, sizeof out->void_ref, &ignored)) {
-            clearent_text(row, "order-id", out->void_ref, sizeof out->void_ref, &ignored);
+        clearent_id(row, "id", "", out->void_id, sizeof out->void_id, &ignored);
+        if (!clearent_id(row, "invoice", "", out->void_ref, sizeof out->void_ref, &ignored)) {
+            clearent_id(row, "order-id", "", out->void_ref, sizeof out->void_ref, &ignored);
         }
     } else if (kind == ITEM_CAPTURE && minor > 0 &&
                __builtin_add_overflow(out->captured_minor, minor, &out->captured_minor)) {
@@ -297,10 +298,7 @@ static void read_original(const struct original_request *request, const struct c
     } else if (rows->count == 0) {
         out->original = ORIGINAL_ABSENT;
     }
-    char batch[41];
-    if (clearent_text(original, "batch-string-id", batch, sizeof batch, &ignored)) {
-        clearent_redact(batch, out->batch, sizeof out->batch);
-    }
+    clearent_shown(original, "batch-string-id", out->batch, sizeof out->batch);
 }
 
 void clearent_parse_original(const struct original_request *request,

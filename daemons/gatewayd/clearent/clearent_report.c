@@ -74,9 +74,8 @@ static void read_batch(const json_t *row, const char *currency, struct batch_out
         return;
     }
     out->state = state_of(row);
-    clearent_twin(row, "confirmation-code", out->confirmation_code, sizeof out->confirmation_code,
-                  &bad);
-    clearent_text(row, "settled", out->settled_at, sizeof out->settled_at, &bad);
+    clearent_shown(row, "confirmation-code", out->confirmation_code, sizeof out->confirmation_code);
+    clearent_shown(row, "settled", out->settled_at, sizeof out->settled_at);
     bool counts = read_count(row, "sales-count", &out->sales_count);
     counts = read_count(row, "refund-count", &out->refund_count) && counts;
     counts = read_count(row, "total-count", &out->total_count) && counts;
@@ -223,7 +222,6 @@ static bool read_item(const json_t *row, const char *currency, struct processor_
 {
     struct money_outcome read = {0};
     bool bad = false;
-    bool ignored = false;
     *item = (struct processor_item){.kind = clearent_kind(row), .result = result_of(row)};
     clearent_last_four(row, item->last_four);
     if (!clearent_transaction_read(row, currency, item->last_four, &read)) {
@@ -238,8 +236,8 @@ static bool read_item(const json_t *row, const char *currency, struct processor_
     memcpy(item->batch, read.batch, sizeof item->batch);
     memcpy(item->authorisation_code, read.authorisation_code, sizeof item->authorisation_code);
     snprintf(item->currency, sizeof item->currency, "%s", currency);
-    clearent_text(row, "ref-id", item->follows, sizeof item->follows, &bad);
-    clearent_text(row, "created", item->created, sizeof item->created, &ignored);
+    clearent_id(row, "ref-id", item->last_four, item->follows, sizeof item->follows, &bad);
+    clearent_shown(row, "created", item->created, sizeof item->created);
     item->settled = clearent_is_settled(row);
     read_ref(row, item);
     return !bad;
@@ -248,6 +246,10 @@ static bool read_item(const json_t *row, const char *currency, struct processor_
 static struct error *read_items(const struct list_request *request,
                                 const struct clearent_rows *rows, struct processor_list *out)
 {
+    if (rows->count > CONNECTOR_PAGE_ROWS_MAX) {
+        return error_failed("list_unclear", "page %d has %zu rows, more than %d", request->page,
+                            rows->count, CONNECTOR_PAGE_ROWS_MAX);
+    }
     out->items = memory_new((rows->count + 1) * sizeof *out->items);
     for (size_t i = 0; i < rows->count; i++) {
         if (!read_item(clearent_row(rows, i), request->currency, &out->items[i])) {

@@ -303,21 +303,37 @@ static bool is_card_number(const char *text, const char *last_four)
     return sum % 10 == 0 && (last_four[0] == '\0' || strcmp(text + n - 4, last_four) == 0);
 }
 
+bool clearent_id(const json_t *object, const char *name, const char *last_four, char *out,
+                 size_t size, bool *bad)
+{
+    if (!clearent_text(object, name, out, size, bad)) {
+        return false;
+    }
+    if (is_card_number(out, last_four)) {
+        out[0] = '\0';
+        *bad = true;
+        return false;
+    }
+    return true;
+}
+
+void clearent_shown(const json_t *object, const char *name, char *out, size_t size)
+{
+    char text[41];
+    bool ignored = false;
+    clearent_twin(object, name, text, sizeof text, &ignored);
+    clearent_redact(text, out, size);
+}
+
 bool clearent_transaction_read(const json_t *row, const char *currency, const char *last_four,
                                struct money_outcome *out)
 {
-    bool bad = false;
-    char text[41];
-    clearent_text(row, "id", out->processor_id, sizeof out->processor_id, &bad);
-    if (is_card_number(out->processor_id, last_four)) {
-        memset(out->processor_id, 0, sizeof out->processor_id);
-    }
-    bool has_id = out->processor_id[0] != '\0';
     bool ignored = false;
-    clearent_text(row, "authorization-code", text, sizeof text, &ignored);
-    clearent_redact(text, out->authorisation_code, sizeof out->authorisation_code);
-    clearent_text(row, "batch-string-id", text, sizeof text, &ignored);
-    clearent_redact(text, out->batch, sizeof out->batch);
+    bool has_id =
+        clearent_id(row, "id", last_four, out->processor_id, sizeof out->processor_id, &ignored);
+    clearent_shown(row, "authorization-code", out->authorisation_code,
+                   sizeof out->authorisation_code);
+    clearent_shown(row, "batch-string-id", out->batch, sizeof out->batch);
     clearent_text(row, "avs-result-code", out->avs, sizeof out->avs, &ignored);
     clearent_text(row, "csc-result-code", out->csc, sizeof out->csc, &ignored);
     clearent_text(row, "result-code", out->raw_code, sizeof out->raw_code, &ignored);
