@@ -116,7 +116,7 @@ faults:
 	+@$(MAKE) --no-print-directory VARIANT=mutants all
 	$(PYTHON) tests/faults/run.py
 
-fuzz: fuzzers
+fuzz: fuzzers $(GEN)/fuzz.dict
 	@bash tests/fuzz/run.sh $(or $(SECONDS),60)
 
 system-test: all
@@ -128,7 +128,7 @@ clean:
 # --- generated -----------------------------------------------------------------------------------
 
 ifneq ($(MESSAGES),)
-$(GEN)/ipc/messages.h $(GEN)/ipc/messages.c &: ipc/generate.py ipc/messages.txt
+$(GEN)/ipc/messages.h $(GEN)/ipc/messages.c $(GEN)/fuzz.dict &: ipc/generate.py ipc/messages.txt
 	@mkdir -p $(GEN)/ipc
 	$(PYTHON) ipc/generate.py --messages ipc/messages.txt --out $(GEN)
 	@touch $(GEN)/ipc/messages.h $(GEN)/ipc/messages.c
