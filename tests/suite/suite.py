@@ -5,6 +5,7 @@ of its own (numbers without a name) when we are root, and with a password file o
 
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -72,6 +73,7 @@ class Suite:
         self.settings = dict(settings or {})
         self.simulator_options = list(simulator_options)
         self.build = ROOT / "build" / variant
+        self.programs = self.directory / "bin"
         self.run = self.directory / "run"
         self.log = self.directory / "log"
         self.credentials = self.directory / "credentials"
@@ -91,6 +93,7 @@ class Suite:
         if os.geteuid() == 0:
             os.chown(self.run, 0, GROUP)
             os.chmod(self.run, 0o770)
+        self._programs()
         self._certificates()
         self._credential("vaultd", "vault-kek-1", os.urandom(32).hex())
         self._credential("gatewayd", "clearent-main", API_KEY)
@@ -105,6 +108,14 @@ class Suite:
         accounts = self.directory / "accounts"
         accounts.write_text(f"{API_KEY} {TERMINAL_ID} {MERCHANT_ID}\n")
         return self
+
+    def _programs(self):
+        """The daemons' users may not reach the checkout (a home, a private folder), so they run
+        copies, as they would run what was installed."""
+        self.programs.mkdir(exist_ok=True)
+        for daemon in DAEMONS:
+            shutil.copy(self.build / daemon, self.programs / daemon)
+            os.chmod(self.programs / daemon, 0o755)
 
     def _give(self, path, daemon, mode):
         os.chmod(path, mode)
@@ -225,7 +236,7 @@ class Suite:
         return ",".join([*(f"{name}={UIDS[name]}" for name in DAEMONS), "operator=0", "pos=*"])
 
     def start_daemon(self, daemon, wrapper=()):
-        argv = [*wrapper, str(self.build / daemon)]
+        argv = [*wrapper, str(self.programs / daemon)]
         self.processes[daemon] = Process(daemon, argv, self.environment(daemon),
                                          self.log / f"{daemon}.log", UIDS[daemon], GROUP)
         return self.processes[daemon]
