@@ -378,6 +378,17 @@ static void finish(struct exchange *x, CURLcode code)
     memory_free(x);
 }
 
+void http_cancel(struct http_client *client, http_done *done, void *context)
+{
+    for (struct exchange *x = client->running; x != NULL; x = x->next) {
+        if (x->done == done && x->context == context) {
+            assert(!x->request->money);
+            finish(x, CURLE_ABORTED_BY_CALLBACK);
+            return;
+        }
+    }
+}
+
 static void finish_all_done(struct http_client *client)
 {
     int left = 0;

@@ -53,6 +53,9 @@ void http_client_free(struct http_client *client);
  * inside this call. */
 void http_send(struct http_client *client, struct http_request *request, http_done *done,
                void *context);
+/* Gives up the question that was sent with `done` and `context`: it is answered now, with
+ * CURLE_ABORTED_BY_CALLBACK (42). Not for money requests. */
+void http_cancel(struct http_client *client, http_done *done, void *context);
 struct http_request *http_request_new(const char *method);
 void http_request_free(struct http_request *request);
 

@@ -9,6 +9,7 @@
 
 #include "daemons/gatewayd/attempt.h"
 #include "daemons/gatewayd/credential.h"
+#include "daemons/gatewayd/inquiry_state.h"
 #include "daemons/gatewayd/outcome.h"
 #include "daemons/gatewayd/processor_health.h"
 #include "daemons/gatewayd/resolution.h"
@@ -16,31 +17,12 @@
 #include "lib/log.h"
 #include "lib/text_copy.h"
 
-#define LOOKUP_CONNECT_TIMEOUT_MS 10000
 #define COMMIT_RETRY_MS 500
 #define PROBE_MS 2000
+#define HANGING_MS 3000 /* without an answer so long, the processor may be down */
 #define PAGES_MAX 200
 
-struct inquiry {
-    struct gatewayd *g;
-    const struct connector *connector;
-    char ref[ID_MAX], payment[ID_MAX], kind[10], state[21], processor[21], account[41];
-    char currency[4], last_four[5], follows[41], parent[ID_MAX], processor_id[41];
-    char cursor[CONNECTOR_ID_SIZE];
-    int64_t epoch, amount_minor, tries, age_ms, closed_ms, absent_for_ms;
-    bool past_horizon, alarm;
-    int step;
-    unsigned pages;
-    size_t surplus; /* which of the found ids is being taken back; 0 = none is surplus */
-    struct lookup_outcome found;
-    struct money_request money; /* of a void that is repeated */
-    /* what will be recorded */
-    const char *to_state;
-    const char *actor;
-    struct money_outcome outcome;
-    int64_t next_try_ms;
-    struct timer *retry;
-};
+static LIST_HEAD(, inquiry) inquiries = LIST_HEAD_INITIALIZER(inquiries);
 
 static void ask(struct inquiry *q);
 static void record(struct inquiry *q);
@@ -60,6 +42,8 @@ static void inquiry_end(struct inquiry *q)
 {
     struct gatewayd *g = q->g;
     timer_free(q->retry);
+    timer_free(q->hanging);
+    LIST_REMOVE(q, link);
     free(q);
     resolver_inquiry_ended(g->resolver);
 }
@@ -102,7 +86,7 @@ static void record(struct inquiry *q)
     payment_store_result(q->g->db, &result, recorded, q);
 }
 
-static void record_state(struct inquiry *q, const char *state)
+void inquiry_record(struct inquiry *q, const char *state)
 {
     q->to_state = state;
     q->actor = "resolver";
@@ -120,11 +104,11 @@ static void record_state(struct inquiry *q, const char *state)
 }
 
 /* Nothing new is known. What is unclear for a whole day is a person's matter, and watched on. */
-static void later(struct inquiry *q, int64_t business_ms)
+void inquiry_later(struct inquiry *q, int64_t business_ms)
 {
     bool unclear = strcmp(q->state, "UNKNOWN") == 0 || strcmp(q->state, "REVERSING") == 0;
     if (unclear && clock_business_ms(q->age_ms) > RESOLUTION_REVIEW_MS) {
-        record_state(q, "REVIEW");
+        inquiry_record(q, "REVIEW");
         return;
     }
     q->to_state = q->state;
@@ -140,11 +124,11 @@ static void absent_noted(void *context, enum database_outcome outcome, const str
     struct inquiry *q = context;
     (void)e;
     if (outcome != DATABASE_DONE || rows_count(rows) == 0) {
-        later(q, PROBE_MS);
+        inquiry_later(q, PROBE_MS);
     } else if (clock_business_ms(rows_int(rows, 0, "absent_for_ms")) >= RESOLUTION_TWICE_MS) {
-        record_state(q, "NOT_CHARGED");
+        inquiry_record(q, "NOT_CHARGED");
     } else {
-        later(q, RESOLUTION_TWICE_MS);
+        inquiry_later(q, RESOLUTION_TWICE_MS);
     }
 }
 
@@ -153,7 +137,7 @@ static void absent(struct inquiry *q)
 {
     memset(&q->outcome, 0, sizeof q->outcome);
     if (!q->past_horizon) {
-        later(q, resolution_delay_ms(q->tries));
+        inquiry_later(q, resolution_delay_ms(q->tries));
         return;
     }
     payment_store_absent(q->g->db, q->ref, q->g->instance, q->epoch, absent_noted, q);
@@ -181,7 +165,7 @@ static void reverse_surplus(struct inquiry *q)
         q->surplus = 0;
         reverse(q, q->found.ids[0]);
     } else {
-        record_state(q, q->found.found.partial ? "REVERSING" : "APPROVED");
+        inquiry_record(q, q->found.found.partial ? "REVERSING" : "APPROVED");
     }
 }
 
@@ -191,162 +175,12 @@ void inquiry_reversal_ended(void *context, const struct attempt_job *job)
     struct inquiry *q = context;
     bool taken_back = job->begun == BEGIN_DONE || strcmp(job->state, "APPROVED") == 0;
     if (!taken_back) {
-        later(q, resolution_delay_ms(q->tries));
+        inquiry_later(q, resolution_delay_ms(q->tries));
     } else if (q->surplus) {
         q->surplus++;
         reverse_surplus(q);
     } else {
-        record_state(q, "REVERSED");
-    }
-}
-
-static void void_repeated(void *context, const struct http_result *result)
-{
-    struct inquiry *q = context;
-    q->connector->parse_money(&q->money, result, &q->outcome);
-    const char *state = outcome_state(&q->outcome);
-    if (strcmp(state, "APPROVED") == 0) {
-        record_state(q, state);
-    } else {
-        later(q, resolution_delay_ms(q->tries));
-    }
-}
-
-/* A void by the original's id is harmless to repeat; its reference stays the same. */
-static void repeat_void(struct inquiry *q, const struct secret *credential)
-{
-    struct money_request *m = &q->money;
-    m->operation = OPERATION_VOID;
-    m->ref = q->ref;
-    m->amount_minor = q->amount_minor;
-    memcpy(m->currency, q->currency, sizeof m->currency);
-    memcpy(m->last_four, q->last_four, sizeof m->last_four);
-    m->follows = q->follows;
-    m->credential = credential;
-    m->base_url = gatewayd_base_url(q->g, q->processor);
-    struct http_request *request = NULL;
-    struct error *e = q->connector->build_money(m, &request);
-    if (e) {
-        log_error(LOG_REQUEST_FAILED, e, q->payment);
-        error_free(e);
-        later(q, resolution_delay_ms(q->tries));
-        return;
-    }
-    request->money = true;
-    request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
-    request->timeout_ms = q->g->send_timeout_ms;
-    http_send(q->g->processors, request, void_repeated, q);
-}
-
-static void original_answered(void *context, const struct http_result *result)
-{
-    struct inquiry *q = context;
-    const struct secret *credential = NULL;
-    struct error *e = credential_of(q->processor, q->account, &credential);
-    struct original_request request = {.follows = q->follows,
-                                       .credential = credential,
-                                       .base_url = gatewayd_base_url(q->g, q->processor)};
-    memcpy(request.currency, q->currency, sizeof request.currency);
-    struct original_outcome original;
-    q->connector->parse_original(&request, result, &original);
-    error_free(e);
-    memset(&q->outcome, 0, sizeof q->outcome);
-    switch (original.original) {
-    case ORIGINAL_VOIDED:
-        TEXT_COPY(q->outcome.processor_id, original.void_id);
-        record_state(q, "APPROVED");
-        return;
-    case ORIGINAL_SETTLED:
-        TEXT_COPY(q->outcome.reason, "BATCH_CLOSED");
-        record_state(q, "DECLINED");
-        return;
-    case ORIGINAL_LIVE:
-        if (credential) {
-            repeat_void(q, credential);
-            return;
-        }
-        later(q, resolution_delay_ms(q->tries));
-        return;
-    case ORIGINAL_ABSENT:
-    case ORIGINAL_UNCLEAR:
-        later(q, resolution_delay_ms(q->tries));
-        return;
-    }
-}
-
-static void ask_original(struct inquiry *q)
-{
-    const struct secret *credential = NULL;
-    struct http_request *request = NULL;
-    struct error *e = credential_of(q->processor, q->account, &credential);
-    if (!e) {
-        struct original_request original = {.follows = q->follows,
-                                            .credential = credential,
-                                            .base_url = gatewayd_base_url(q->g, q->processor)};
-        memcpy(original.currency, q->currency, sizeof original.currency);
-        e = q->connector->build_original(&original, &request);
-    }
-    if (e) {
-        log_error(LOG_REQUEST_FAILED, e, q->payment);
-        error_free(e);
-        later(q, resolution_delay_ms(q->tries));
-        return;
-    }
-    request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
-    request->timeout_ms = q->g->lookup_timeout_ms;
-    http_send(q->g->processors, request, original_answered, q);
-}
-
-static void decide(struct inquiry *q)
-{
-    struct resolution_rule rule = resolution_of(q->kind, q->state, q->found.lookup);
-    log_event(LOG_PAYMENT_LOOKED_UP, {"KOMETPAY_PAYMENT", q->payment}, {"KOMETPAY_ATTEMPT", q->ref},
-              {"KOMETPAY_STATE", q->state}, {"KOMETPAY_LOOKUP", lookup_name(q->found.lookup)});
-    if (q->found.alarm) {
-        log_event(LOG_PROCESSOR_ALARM, {"KOMETPAY_PAYMENT", q->payment},
-                  {"KOMETPAY_ATTEMPT", q->ref});
-    }
-    q->outcome = q->found.found;
-    switch (rule.action) {
-    case RESOLVE_TO:
-        if (strcmp(rule.state, "APPROVED") == 0 && q->found.found.partial) {
-            record_state(q, "REVERSING");
-            return;
-        }
-        record_state(q, rule.state);
-        return;
-    case RESOLVE_LATER:
-        if (q->found.lookup == LOOKUP_UNCLEAR &&
-            processor_failed(q->g, q->processor, q->account, q->ref)) {
-            later(q, PROBE_MS);
-            return;
-        }
-        later(q, resolution_delay_ms(q->tries));
-        return;
-    case RESOLVE_ABSENT:
-        absent(q);
-        return;
-    case RESOLVE_REVERSE:
-        reverse(q, q->found.found.processor_id);
-        return;
-    case RESOLVE_SURPLUS:
-        log_event(LOG_PROCESSOR_ALARM, {"KOMETPAY_PAYMENT", q->payment},
-                  {"KOMETPAY_ATTEMPT", q->ref}, {"KOMETPAY_REASON", "charged more than once"});
-        q->surplus = 1;
-        reverse_surplus(q);
-        return;
-    case RESOLVE_ORIGINAL:
-        ask_original(q);
-        return;
-    case RESOLVE_WATCH: {
-        int64_t watch = resolution_watch_ms(clock_business_ms(q->age_ms));
-        memset(&q->outcome, 0, sizeof q->outcome);
-        q->to_state = q->state;
-        q->actor = "resolver";
-        q->next_try_ms = watch < 0 ? -1 : clock_interval_ms(watch);
-        record(q);
-        return;
-    }
+        inquiry_record(q, "REVERSED");
     }
 }
 
@@ -372,6 +206,63 @@ static struct lookup_request lookup_request_of(const struct inquiry *q,
     return r;
 }
 
+static void suspect_processor(struct inquiry *q)
+{
+    struct lookup_request question = lookup_request_of(q, NULL);
+    processor_failed(q->g, q->processor, q->account, &question);
+}
+
+static void decide(struct inquiry *q)
+{
+    struct resolution_rule rule = resolution_of(q->kind, q->state, q->found.lookup);
+    log_event(LOG_PAYMENT_LOOKED_UP, {"KOMETPAY_PAYMENT", q->payment}, {"KOMETPAY_ATTEMPT", q->ref},
+              {"KOMETPAY_STATE", q->state}, {"KOMETPAY_LOOKUP", lookup_name(q->found.lookup)});
+    if (q->found.alarm) {
+        log_event(LOG_PROCESSOR_ALARM, {"KOMETPAY_PAYMENT", q->payment},
+                  {"KOMETPAY_ATTEMPT", q->ref});
+    }
+    q->outcome = q->found.found;
+    switch (rule.action) {
+    case RESOLVE_TO:
+        if (strcmp(rule.state, "APPROVED") == 0 && q->found.found.partial) {
+            inquiry_record(q, "REVERSING");
+            return;
+        }
+        inquiry_record(q, rule.state);
+        return;
+    case RESOLVE_LATER:
+        if (q->found.lookup == LOOKUP_UNCLEAR) {
+            suspect_processor(q);
+        }
+        inquiry_later(q, resolution_delay_ms(q->tries));
+        return;
+    case RESOLVE_ABSENT:
+        absent(q);
+        return;
+    case RESOLVE_REVERSE:
+        reverse(q, q->found.found.processor_id);
+        return;
+    case RESOLVE_SURPLUS:
+        log_event(LOG_PROCESSOR_ALARM, {"KOMETPAY_PAYMENT", q->payment},
+                  {"KOMETPAY_ATTEMPT", q->ref}, {"KOMETPAY_REASON", "charged more than once"});
+        q->surplus = 1;
+        reverse_surplus(q);
+        return;
+    case RESOLVE_ORIGINAL:
+        inquiry_ask_original(q);
+        return;
+    case RESOLVE_WATCH: {
+        int64_t watch = resolution_watch_ms(clock_business_ms(q->age_ms));
+        memset(&q->outcome, 0, sizeof q->outcome);
+        q->to_state = q->state;
+        q->actor = "resolver";
+        q->next_try_ms = watch < 0 ? -1 : clock_interval_ms(watch);
+        record(q);
+        return;
+    }
+    }
+}
+
 /* 'Not found' must be said to every question by reference. Where a search stays unclear though the
  * processor answers, the connector's roundabout question may find, but never prove absence. */
 static bool another_question(struct inquiry *q, bool answers)
@@ -389,9 +280,22 @@ static bool another_question(struct inquiry *q, bool answers)
     return false;
 }
 
+static void hanging(void *context)
+{
+    struct inquiry *q = context;
+    q->hangs = true;
+    suspect_processor(q);
+}
+
 static void looked_up(void *context, const struct http_result *result)
 {
     struct inquiry *q = context;
+    timer_disarm(q->hanging);
+    q->hangs = false;
+    if (q->given_up) {
+        inquiry_later(q, 0);
+        return;
+    }
     struct lookup_request request = lookup_request_of(q, NULL);
     q->connector->parse_lookup(&request, result, &q->found);
     if (q->found.lookup != LOOKUP_UNCLEAR) {
@@ -420,12 +324,24 @@ static void ask(struct inquiry *q)
     if (e) {
         log_error(LOG_REQUEST_FAILED, e, q->payment);
         error_free(e);
-        later(q, resolution_delay_ms(q->tries));
+        inquiry_later(q, resolution_delay_ms(q->tries));
         return;
     }
     request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
     request->timeout_ms = q->g->lookup_timeout_ms;
+    timer_arm(q->hanging, HANGING_MS);
     http_send(q->g->processors, request, looked_up, q);
+}
+
+void inquiries_ask_anew(struct gatewayd *g, const char *processor, const char *account)
+{
+    for (struct inquiry *q = LIST_FIRST(&inquiries), *next; q; q = next) {
+        next = LIST_NEXT(q, link);
+        if (q->hangs && strcmp(q->processor, processor) == 0 && strcmp(q->account, account) == 0) {
+            q->given_up = true;
+            http_cancel(g->processors, looked_up, q);
+        }
+    }
 }
 
 #define TAKE(field, column) TEXT_COPY(field, rows_text(rows, row, column))
@@ -453,9 +369,12 @@ void inquiry_start(struct gatewayd *g, const struct rows *rows, size_t row)
     q->closed_ms = rows_int(rows, row, "closed_ms");
     q->past_horizon = rows_bool(rows, row, "past_horizon");
     q->retry = timer_new(g->loop, record_again, q);
+    q->hanging = timer_new(g->loop, hanging, q);
+    LIST_INSERT_HEAD(&inquiries, q, link);
     q->connector = connector_find(q->processor);
     if (!q->connector) {
-        later(q, resolution_delay_ms(q->tries)); /* a newer suite made it; it stays, watched */
+        inquiry_later(q,
+                      resolution_delay_ms(q->tries)); /* a newer suite made it; it stays, watched */
         return;
     }
     ask(q);

@@ -63,10 +63,25 @@ static void turn(void *context)
                       claimed, r);
 }
 
+static void woken(void *context, enum database_outcome outcome, const struct rows *rows,
+                  const struct error *e)
+{
+    struct resolver *r = context;
+    (void)rows, (void)e;
+    if (outcome == DATABASE_DONE) {
+        resolver_expect(r);
+    } else if (!r->stopped) {
+        payment_store_wake(r->g->db, NULL, NULL, woken, r);
+    }
+}
+
+/* Nobody remembers which processors failed before the start, and the next try may be an hour off:
+ * all that is unclear is due once. */
 void resolver_start(struct resolver *r)
 {
     r->started = true;
     timer_arm(r->turn, 1);
+    payment_store_wake(r->g->db, NULL, NULL, woken, r);
 }
 
 void resolver_expect(struct resolver *r)

@@ -139,9 +139,13 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
     WITH woken AS (
         UPDATE payment.attempt a SET next_try_at = clock_timestamp()
-         WHERE a.next_try_at > clock_timestamp() AND a.processor = p_processor
-           AND a.account = p_account AND a.state IN ('UNKNOWN', 'REVERSING')
-           AND (a.claimed_at IS NULL OR a.claimed_at < clock_timestamp() - interval '120 seconds')
+         WHERE a.next_try_at > clock_timestamp()
+           AND (p_processor IS NULL OR a.processor = p_processor)
+           AND (p_account IS NULL OR a.account = p_account)
+           AND a.state IN ('UNKNOWN', 'REVERSING', 'REVIEW')
+           AND (a.claimed_at IS NULL OR a.claimed_at < clock_timestamp() - interval '120 seconds'
+                OR EXISTS (SELECT 1 FROM payment.instance i
+                            WHERE i.id = a.holder AND i.ended_at IS NOT NULL))
         RETURNING 1)
     SELECT count(*) FROM woken
 $$;

@@ -1,7 +1,7 @@
 -- Recovery: claims, epochs, instances, horizons.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(42);
+SELECT plan(45);
 
 -- an outcome that is unclear
 SELECT test.sale(1, 100);
@@ -78,6 +78,13 @@ SELECT test.result(10, 'UNKNOWN', 2, 'gw-2', next_try_ms => 3600000);
 SELECT is(payment.wake('clearent', 'main'), 1::bigint,
           'what waits is due at once; what a resolver is at is not');
 SELECT is(payment.wake('clearent', 'other'), 0::bigint, 'another account''s is not');
+
+-- a gatewayd that starts: nobody remembers which processors failed
+SELECT test.result(10, 'REVIEW', 3, 'gw-2', next_try_ms => 3600000)
+  FROM payment.due('gw-2', 10, 60000) WHERE ref = test.ref(10);
+SELECT is(payment.wake(NULL, NULL), 1::bigint, 'at any processor; in REVIEW too');
+SELECT is(payment.instance_end('gw-2'), true, 'the one that had claimed the void dies');
+SELECT is(payment.wake(NULL, NULL), 1::bigint, 'what a dead one had claimed is due at once');
 SELECT is_empty('SELECT * FROM payment.event_verify()', 'all stories are whole');
 SELECT * FROM finish();
 ROLLBACK;

@@ -277,6 +277,25 @@ static int group_start(void **state)
     return 0;
 }
 
+static void a_question_is_given_up(void **state)
+{
+    struct answer a = {0}, other = {0};
+
+    (void)state;
+    atomic_store(&server.mode, SERVER_SILENT);
+    http_send(client, request_to(server.port, false, 5000), on_done, &other);
+    http_send(client, request_to(server.port, false, 5000), on_done, &a);
+    event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+    http_cancel(client, on_done, &a);
+    assert_int_equal(a.called, 1);
+    assert_int_equal(a.result.curl_code, CURLE_ABORTED_BY_CALLBACK);
+    assert_int_equal(other.called, 0);
+    http_cancel(client, on_done, &a); /* there is none such any more */
+    assert_int_equal(a.called, 1);
+    http_cancel(client, on_done, &other);
+    assert_int_equal(other.called, 1);
+}
+
 static int group_end(void **state)
 {
     (void)state;
@@ -294,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_redirect_is_not_followed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dying_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(money_connects_anew_and_resumes_tls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_question_is_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_that_ends_answers_what_runs, set_up, tear_down),
     };
 
