@@ -1,5 +1,5 @@
 /* Accepts connections on a listening socket without ever spinning: pauses while the server is full
- * or the process is out of descriptors; private to ipc/. */
+ * or the process is out of descriptors. */
 #ifndef IPC_ACCEPTOR_H
 #define IPC_ACCEPTOR_H
 

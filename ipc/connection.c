@@ -15,6 +15,8 @@
 
 #define ENDING_MAX_MS 5000
 
+static const char UNREAD[] = "doesn't read its answers";
+
 struct connection {
     struct loop *loop;
     struct bufferevent *stream;
@@ -23,7 +25,7 @@ struct connection {
     void *context;
     int64_t header_timeout_ms;
     int64_t received_boot_ms;
-    struct timer *timer; /* a frame that has begun must end; so must an ending connection */
+    struct timer *timer; /* what has begun must end: a frame, a choked or an ending connection */
     struct event *wake;  /* continues on the next turn of the loop */
     struct buffer out;   /* one frame at a time, wiped after each */
     uint64_t queued;
@@ -31,7 +33,7 @@ struct connection {
     const char *ending; /* why; waits until the output has left */
     bool begun;         /* part of a frame is here and the timer runs */
     bool hold;          /* the owner's wish */
-    bool choked;        /* the peer doesn't read its answers */
+    bool choked;        /* the peer doesn't read its answers; the timer runs */
     bool inside;        /* delivering: free must wait */
     bool freed;
 };
@@ -130,15 +132,15 @@ static void update_reading(struct connection *connection)
     if (connection->failed) {
         return;
     }
+    if (connection->begun && !may_deliver(connection)) {
+        connection->begun = false;
+        timer_disarm(connection->timer);
+    }
     if (may_deliver(connection)) {
         bufferevent_enable(connection->stream, EV_READ);
         event_active(connection->wake, EV_TIMEOUT, 0);
     } else {
         bufferevent_disable(connection->stream, EV_READ);
-        if (connection->begun && !connection->ending) {
-            connection->begun = false;
-            timer_disarm(connection->timer);
-        }
     }
 }
 
@@ -158,6 +160,7 @@ static void on_written(struct bufferevent *stream, void *context)
         connection_fail(connection, connection->ending);
     } else if (connection->choked) {
         connection->choked = false;
+        timer_disarm(connection->timer);
         update_reading(connection);
     }
 }
@@ -191,7 +194,9 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 static void on_timer(void *context)
 {
     struct connection *connection = context;
-    connection_fail(connection, connection->ending ? connection->ending : "frame took too long");
+    connection_fail(connection, connection->ending   ? connection->ending
+                                : connection->choked ? UNREAD
+                                                     : "frame took too long");
 }
 
 struct connection *connection_adopt(struct loop *loop, struct bufferevent *stream,
@@ -273,10 +278,13 @@ static void write_out(struct connection *connection)
         evbuffer_add(bufferevent_get_output(connection->stream), connection->out.bytes + n, rest);
     }
     if (output_bytes(connection) > CONNECTION_OUTPUT_MAX_BYTES) {
-        connection_fail(connection, "doesn't read its answers");
+        connection_fail(connection, UNREAD);
     } else if (output_bytes(connection) > CONNECTION_OUTPUT_PAUSE_BYTES && !connection->choked) {
         connection->choked = true;
         update_reading(connection);
+        if (connection->header_timeout_ms > 0) {
+            timer_arm(connection->timer, connection->header_timeout_ms);
+        }
     }
 }
 

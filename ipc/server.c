@@ -13,6 +13,7 @@
 #include "ipc/acceptor.h"
 #include "ipc/connection.h"
 #include "ipc/message_table.h"
+#include "ipc/peer_share.h"
 #include "ipc/text.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -23,18 +24,18 @@
 struct client_peer { /* one connected peer */
     struct ipc_server *server;
     struct connection *connection;
+    struct peer_share *share; /* who it is, and all that it takes up */
     unsigned peers;
     unsigned in_flight;
     bool right_logged; /* once a connection, or a peer could flood the journal */
-    char location[21];
-    char pos[41];
     LIST_HEAD(, ipc_request) requests;
-    LIST_ENTRY(client_peer) link;
+    TAILQ_ENTRY(client_peer) link;
 };
 
 struct ipc_request {
     struct ipc_server *server;  /* NULL after ipc_server_free */
     struct client_peer *client; /* NULL after the peer has gone */
+    struct peer_share *share;
     enum message_type type;
     void *message;
     uint64_t correlation;
@@ -55,38 +56,17 @@ struct ipc_server {
     unsigned in_flight;
     bool draining;
     int64_t shed_logged_boot_ms;
-    LIST_HEAD(, client_peer) clients;
+    TAILQ_HEAD(client_peers, client_peer) clients; /* the longest idle first */
+    struct peer_shares shares;
     LIST_HEAD(, ipc_request) orphans;
 };
-
-/* The sentence may have been cut inside a character, or quote somebody: what is no text becomes ?,
- * for an error must always reach the caller. */
-static void copy_text(char *out, size_t room, const char *text)
-{
-    size_t used = 0;
-    size_t n = strlen(text);
-    for (size_t i = 0; i < n && used + 1 < room;) {
-        size_t length = text_character(text + i, n - i);
-        if (length == 0) {
-            out[used++] = '?';
-            i++;
-        } else if (used + length < room) {
-            memcpy(out + used, text + i, length);
-            used += length;
-            i += length;
-        } else {
-            break;
-        }
-    }
-    out[used] = '\0';
-}
 
 static void send_error(struct client_peer *client, uint64_t correlation, const struct error *e)
 {
     struct msg_error answer = {0};
-    copy_text(answer.code, sizeof(answer.code), e->code[0] ? e->code : "failed");
-    copy_text(answer.field, sizeof(answer.field), e->field);
-    copy_text(answer.sentence, sizeof(answer.sentence), e->sentence);
+    text_copy_valid(answer.code, sizeof(answer.code), e->code[0] ? e->code : "failed");
+    text_copy_valid(answer.field, sizeof(answer.field), e->field);
+    text_copy_valid(answer.sentence, sizeof(answer.sentence), e->sentence);
     answer.busy = error_is(e, "busy");
     struct frame_header header = {
         .flags = FRAME_ANSWER, .type = MESSAGE_ERROR, .correlation = correlation};
@@ -105,8 +85,8 @@ static void send_refusal(struct client_peer *client, uint64_t correlation, const
 static void log_client(enum log_kind kind, const struct client_peer *client, const char *what)
 {
     char origin[80];
-    snprintf(origin, sizeof(origin), "%s%s%s", client->location, client->location[0] ? "/" : "",
-             client->pos);
+    snprintf(origin, sizeof(origin), "%s%s%s", client->share->location,
+             client->share->location[0] ? "/" : "", client->share->pos);
     log_event(kind, {"KOMETPAY_PEER", origin}, {"KOMETPAY_REASON", what});
 }
 
@@ -135,18 +115,30 @@ static void request_start(struct client_peer *client, ipc_handler *handle, enum 
     }
     request->server = server;
     request->client = client;
+    request->share = client->share;
     request->type = type;
     request->message = message;
     request->correlation = correlation;
     request->deadline_boot_ms = deadline_boot_ms;
     request->peers = client->peers;
-    memcpy(request->location, client->location, sizeof(request->location));
-    memcpy(request->pos, client->pos, sizeof(request->pos));
+    memcpy(request->location, client->share->location, sizeof(request->location));
+    memcpy(request->pos, client->share->pos, sizeof(request->pos));
+    peer_share_begin(client->share);
     LIST_INSERT_HEAD(&client->requests, request, link);
     server->in_flight++;
     client->in_flight++;
     update_hold(client);
     handle(server->options.context, request, message);
+}
+
+/* The server's limit over all, or this peer's part of it: one greedy peer leaves room for others.
+ */
+static bool too_busy(const struct client_peer *client)
+{
+    const struct ipc_server *server = client->server;
+    unsigned part = server->options.peer_busy_max;
+    return server->draining || server->in_flight >= server->options.busy_max ||
+           (part > 0 && client->share->in_flight >= part);
 }
 
 /* Why this request is refused before its payload is looked at; NULL if it isn't. */
@@ -175,7 +167,7 @@ static const char *refuse_early(struct client_peer *client, const struct frame_h
         *sentence = "A request may not be marked as an answer.";
         return "frame_flags";
     }
-    if (server->draining || server->in_flight >= server->options.busy_max) {
+    if (too_busy(client)) {
         log_shed(server, client, row->record->name);
         *sentence = "Too busy just now; send the same request again later.";
         return "busy";
@@ -187,6 +179,8 @@ static void on_frame(void *context, const struct frame_header *header, const cha
                      int64_t received_boot_ms)
 {
     struct client_peer *client = context;
+    TAILQ_REMOVE(&client->server->clients, client, link);
+    TAILQ_INSERT_TAIL(&client->server->clients, client, link);
     const struct message_row *row = message_row(header->type);
     const char *sentence;
     const char *code = refuse_early(client, header, row, &sentence);
@@ -218,9 +212,23 @@ static void on_bad_frame(void *context, const struct frame_header *header, const
     send_error(client, header->correlation, e);
 }
 
+static struct client_peer *longest_idle(const struct ipc_server *server)
+{
+    struct client_peer *client = TAILQ_FIRST(&server->clients);
+    while (client && client->in_flight > 0) {
+        client = TAILQ_NEXT(client, link);
+    }
+    return client;
+}
+
+static bool has_room(const struct ipc_server *server)
+{
+    return server->connections < server->options.connections_max || longest_idle(server);
+}
+
 static void resume_acceptors(struct ipc_server *server)
 {
-    if (!server->draining && server->connections < server->options.connections_max) {
+    if (!server->draining && has_room(server)) {
         for (unsigned i = 0; i < server->acceptor_count; i++) {
             acceptor_resume(server->acceptors[i]);
         }
@@ -236,8 +244,9 @@ static void client_close(struct client_peer *client)
         request->client = NULL;
         LIST_INSERT_HEAD(&server->orphans, request, link);
     }
-    LIST_REMOVE(client, link);
+    TAILQ_REMOVE(&server->clients, client, link);
     connection_free(client->connection);
+    peer_share_leave(client->share);
     free(client);
     server->connections--;
 }
@@ -257,7 +266,8 @@ static const struct connection_events CLIENT_EVENTS = {
     .broken = on_broken,
 };
 
-static struct client_peer *client_new(struct ipc_server *server, unsigned peers)
+static struct client_peer *client_new(struct ipc_server *server, unsigned peers,
+                                      const char *location, const char *pos)
 {
     struct client_peer *client = calloc(1, sizeof(*client));
     if (!client) {
@@ -265,40 +275,66 @@ static struct client_peer *client_new(struct ipc_server *server, unsigned peers)
     }
     client->server = server;
     client->peers = peers;
+    client->share = peer_share_join(&server->shares, location, pos);
     LIST_INIT(&client->requests);
-    LIST_INSERT_HEAD(&server->clients, client, link);
+    TAILQ_INSERT_TAIL(&server->clients, client, link);
     server->connections++;
     return client;
+}
+
+/* A full server gives up the connection that has been idle for longest: its peer connects again
+ * when it has something to ask. */
+static void make_room(struct ipc_server *server)
+{
+    struct client_peer *client = longest_idle(server);
+    if (client && server->connections >= server->options.connections_max) {
+        log_client(LOG_PEER_DISCONNECTED, client, "idle, and others want to connect");
+        client_close(client);
+    }
+}
+
+/* A peer that has its part of the connections is told so, and goes. */
+static void limit_peer(struct client_peer *client)
+{
+    unsigned part = client->server->options.peer_connections_max;
+    if (part > 0 && client->share->connections > part) {
+        log_shed(client->server, client, "connection above this peer's limit");
+        send_refusal(client, 0, "busy", "Too many connections of this peer; close some.");
+        connection_end(client->connection, "too many connections of this peer");
+    }
 }
 
 static bool on_accepted(void *context, int fd)
 {
     struct ipc_server *server = context;
-    struct client_peer *client = client_new(server, peers_of_socket(fd));
+    char pos[sizeof(((struct peer_share *)NULL)->pos)] = "";
     struct ucred who;
     socklen_t size = sizeof(who);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
-        snprintf(client->pos, sizeof(client->pos), "uid:%u", (unsigned)who.uid);
+        snprintf(pos, sizeof(pos), "uid:%u", (unsigned)who.uid);
     }
+    make_room(server);
+    struct client_peer *client = client_new(server, peers_of_socket(fd), "", pos);
     client->connection =
         connection_new(server->loop, fd, server->options.header_timeout_ms, &CLIENT_EVENTS, client);
     log_client(LOG_PEER_CONNECTED, client, "accepted");
-    return server->connections < server->options.connections_max;
+    limit_peer(client);
+    return has_room(server);
 }
 
 void ipc_server_adopt(struct ipc_server *server, struct bufferevent *stream, unsigned peers,
                       const char *location, const char *pos)
 {
+    make_room(server);
     if (server->draining || server->connections >= server->options.connections_max) {
         bufferevent_free(stream);
         return;
     }
-    struct client_peer *client = client_new(server, peers);
-    copy_text(client->location, sizeof(client->location), location);
-    copy_text(client->pos, sizeof(client->pos), pos);
+    struct client_peer *client = client_new(server, peers, location, pos);
     client->connection = connection_adopt(server->loop, stream, server->options.header_timeout_ms,
                                           &CLIENT_EVENTS, client);
     log_client(LOG_PEER_CONNECTED, client, "adopted");
+    limit_peer(client);
 }
 
 struct ipc_server *ipc_server_new(struct loop *loop, const struct ipc_server_options *options)
@@ -315,7 +351,8 @@ struct ipc_server *ipc_server_new(struct loop *loop, const struct ipc_server_opt
         assert(row && row->senders && !server->handlers[row - MESSAGE_ROWS]);
         server->handlers[row - MESSAGE_ROWS] = service->handle;
     }
-    LIST_INIT(&server->clients);
+    TAILQ_INIT(&server->clients);
+    LIST_INIT(&server->shares);
     LIST_INIT(&server->orphans);
     return server;
 }
@@ -356,9 +393,8 @@ void ipc_server_free(struct ipc_server *server)
         return;
     }
     stop_listening(server);
-    for (struct client_peer *client = LIST_FIRST(&server->clients), *next; client; client = next) {
-        next = LIST_NEXT(client, link);
-        client_close(client);
+    while (!TAILQ_EMPTY(&server->clients)) {
+        client_close(TAILQ_FIRST(&server->clients));
     }
     while (!LIST_EMPTY(&server->orphans)) {
         struct ipc_request *request = LIST_FIRST(&server->orphans);
@@ -404,9 +440,13 @@ static void request_end(struct ipc_request *request)
         LIST_REMOVE(request, link);
         request->server->in_flight--;
     }
+    peer_share_end(request->share);
     if (request->client) {
         request->client->in_flight--;
         update_hold(request->client);
+        if (request->client->in_flight == 0) {
+            resume_acceptors(request->client->server);
+        }
     }
     message_free(request->type, request->message);
     free(request);

@@ -1,8 +1,9 @@
 /* Serves messages on listening sockets (UNIX, or streams handed over such as TLS bufferevents).
  * Many requests in flight per connection, answers in any order; bounded both ways: above
  * in_flight_max the connection isn't read; a peer that doesn't read its answers is not read from,
- * and is dropped at output_max. Above busy_max in flight over all, a request is answered error
- * "busy" before its handler runs. Deadlines are carried and obeyed. */
+ * and is dropped when too much or for too long is waiting for it. Above busy_max in flight over
+ * all, a request is answered error "busy" before its handler runs. Deadlines are carried and
+ * obeyed. */
 #ifndef IPC_SERVER_H
 #define IPC_SERVER_H
 
@@ -26,10 +27,12 @@ struct ipc_server_options {
     const char *daemon;                 /* "gatewayd": for rights */
     const struct ipc_service *services; /* ends with handle NULL */
     void *context;
-    unsigned connections_max;
-    unsigned in_flight_max;    /* per connection */
-    unsigned busy_max;         /* over all */
-    int64_t header_timeout_ms; /* to finish a frame that has begun */
+    unsigned connections_max;      /* a new one then takes the place of the longest idle */
+    unsigned peer_connections_max; /* of one peer (user, or certificate); 0 = no limit of its own */
+    unsigned in_flight_max;        /* per connection */
+    unsigned busy_max;             /* over all */
+    unsigned peer_busy_max;        /* of one peer, over all its connections; 0 = no own limit */
+    int64_t header_timeout_ms;     /* to finish a frame that has begun; to take waiting answers */
 };
 
 struct ipc_server *ipc_server_new(struct loop *loop, const struct ipc_server_options *options);

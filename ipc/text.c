@@ -2,6 +2,7 @@
 #include "ipc/text.h"
 
 #include <stdint.h>
+#include <string.h>
 
 static bool continuation(const char *text, size_t from, size_t to)
 {
@@ -83,4 +84,24 @@ bool text_is_currency(const char *text, size_t n)
         }
     }
     return n == 3;
+}
+
+void text_copy_valid(char *out, size_t room, const char *text)
+{
+    size_t used = 0;
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n && used + 1 < room;) {
+        size_t length = text_character(text + i, n - i);
+        if (length == 0) {
+            out[used++] = '?';
+            i++;
+        } else if (used + length < room) {
+            memcpy(out + used, text + i, length);
+            used += length;
+            i += length;
+        } else {
+            break;
+        }
+    }
+    out[used] = '\0';
 }

@@ -14,5 +14,8 @@ bool text_valid(const char *text, size_t n, bool lines);
 /* "2026-02-29" is not a day. */
 bool text_is_date(const char *text, size_t n);
 bool text_is_currency(const char *text, size_t n);
+/* As much as fits; a byte that is no text becomes '?': a sentence may have been cut inside a
+ * character, or quote somebody, and an error must always reach the caller. */
+void text_copy_valid(char *out, size_t room, const char *text);
 
 #endif

@@ -42,6 +42,12 @@ static struct setting settings[] = {
      .minimum = 1,
      .maximum = 60000,
      .sentence = "Connections at once."},
+    {.name = "KOMETPAY_POS_PEER_CONNECTIONS_MAX",
+     .type = SETTING_INTEGER,
+     .fallback = "1024",
+     .minimum = 1,
+     .maximum = 60000,
+     .sentence = "Connections at once of one user of this host, or of one certificate."},
     {.name = "KOMETPAY_POS_IN_FLIGHT_MAX",
      .type = SETTING_INTEGER,
      .fallback = "64",
@@ -54,6 +60,12 @@ static struct setting settings[] = {
      .minimum = 1,
      .maximum = 100000,
      .sentence = "Requests at once in all; above it a request is answered busy."},
+    {.name = "KOMETPAY_POS_PEER_BUSY_MAX",
+     .type = SETTING_INTEGER,
+     .fallback = "1000",
+     .minimum = 1,
+     .maximum = 100000,
+     .sentence = "Requests at once of one user or certificate; above it, busy."},
     {.name = NULL},
 };
 
@@ -123,8 +135,11 @@ static void serve(struct terminald *t)
         .services = services,
         .context = t,
         .connections_max = (unsigned)setting_integer(settings, "KOMETPAY_POS_CONNECTIONS_MAX"),
+        .peer_connections_max =
+            (unsigned)setting_integer(settings, "KOMETPAY_POS_PEER_CONNECTIONS_MAX"),
         .in_flight_max = (unsigned)setting_integer(settings, "KOMETPAY_POS_IN_FLIGHT_MAX"),
         .busy_max = (unsigned)setting_integer(settings, "KOMETPAY_POS_BUSY_MAX"),
+        .peer_busy_max = (unsigned)setting_integer(settings, "KOMETPAY_POS_PEER_BUSY_MAX"),
         .header_timeout_ms = HEADER_TIMEOUT_MS,
     };
     char path[SOCKET_PATH_MAX_BYTES];

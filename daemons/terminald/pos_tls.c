@@ -5,22 +5,23 @@
 
 #include <assert.h>
 #include <event2/bufferevent_ssl.h>
-#include <event2/listener.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemons/terminald/pos_certificate.h"
 #include "daemons/terminald/pos_tls_context.h"
+#include "ipc/acceptor.h"
 #include "lib/log.h"
 
 #define HANDSHAKES_MAX 256
+#define HANDSHAKES_OF_ADDRESS_MAX 64 /* one host that never finishes leaves room for others */
 #define HANDSHAKE_SECONDS_MAX 10
-#define LISTEN_BACKLOG 0 /* the descriptor listens already */
 
 struct handshake; /* a client whose certificate isn't seen yet */
 
@@ -28,7 +29,7 @@ struct pos_tls {
     struct loop *loop;
     struct ipc_server *server;
     SSL_CTX *context;
-    struct evconnlistener *listener;
+    struct acceptor *acceptor; /* NULL once stopped */
     struct handshake *first;
     unsigned handshakes;
 };
@@ -36,6 +37,7 @@ struct pos_tls {
 struct handshake {
     struct pos_tls *tls;
     struct bufferevent *stream;
+    struct in6_addr address; /* IPv4 in its mapped form */
     struct handshake *next, **link;
 };
 
@@ -102,18 +104,40 @@ static void handshake_event(struct bufferevent *stream, short what, void *contex
     handshake_drop(h, reason != NULL ? reason : "closed during the handshake");
 }
 
-static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-                     int size, void *context)
+static struct in6_addr address_of(int fd)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t size = sizeof peer;
+    struct in6_addr address = IN6ADDR_ANY_INIT;
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0) {
+        return address;
+    }
+    if (peer.ss_family == AF_INET6) {
+        return ((const struct sockaddr_in6 *)&peer)->sin6_addr;
+    }
+    address.s6_addr[10] = address.s6_addr[11] = 0xff;
+    memcpy(&address.s6_addr[12], &((const struct sockaddr_in *)&peer)->sin_addr, 4);
+    return address;
+}
+
+static bool handshakes_full(const struct pos_tls *tls, const struct in6_addr *address)
+{
+    unsigned of_address = 0;
+    for (const struct handshake *h = tls->first; h != NULL; h = h->next) {
+        of_address += memcmp(&h->address, address, sizeof *address) == 0;
+    }
+    return tls->handshakes >= HANDSHAKES_MAX || of_address >= HANDSHAKES_OF_ADDRESS_MAX;
+}
+
+static bool accepted(void *context, int fd)
 {
     struct pos_tls *tls = context;
-    (void)listener;
-    (void)address;
-    (void)size;
-    SSL *ssl = tls->handshakes < HANDSHAKES_MAX ? SSL_new(tls->context) : NULL;
+    const struct in6_addr address = address_of(fd);
+    SSL *ssl = handshakes_full(tls, &address) ? NULL : SSL_new(tls->context);
     if (ssl == NULL) {
         refused("too many handshakes at once");
         close(fd);
-        return;
+        return true;
     }
     int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -121,6 +145,7 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
     struct handshake *h = calloc(1, sizeof *h);
     assert(h != NULL);
     h->tls = tls;
+    h->address = address;
     h->stream =
         bufferevent_openssl_socket_new(loop_base(tls->loop), fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
                                        BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
@@ -129,7 +154,7 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
         close(fd);
         free(h);
         refused("out of memory");
-        return;
+        return true;
     }
     h->next = tls->first;
     h->link = &tls->first;
@@ -142,6 +167,7 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
     bufferevent_set_timeouts(h->stream, &limit, &limit);
     bufferevent_setcb(h->stream, NULL, NULL, handshake_event, h);
     (void)bufferevent_enable(h->stream, EV_READ | EV_WRITE);
+    return true;
 }
 
 struct error *pos_tls_new(struct loop *loop, struct ipc_server *server, int listen_fd,
@@ -159,11 +185,7 @@ struct error *pos_tls_new(struct loop *loop, struct ipc_server *server, int list
     tls->loop = loop;
     tls->server = server;
     tls->context = context;
-    (void)evutil_make_socket_nonblocking(listen_fd);
-    tls->listener = evconnlistener_new(loop_base(loop), accepted, tls,
-                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-                                       LISTEN_BACKLOG, listen_fd);
-    assert(tls->listener != NULL);
+    tls->acceptor = acceptor_new(loop, listen_fd, accepted, tls);
     *out = tls;
     return NULL;
 }
@@ -171,7 +193,8 @@ struct error *pos_tls_new(struct loop *loop, struct ipc_server *server, int list
 void pos_tls_stop(struct pos_tls *tls)
 {
     if (tls != NULL) {
-        (void)evconnlistener_disable(tls->listener);
+        acceptor_free(tls->acceptor);
+        tls->acceptor = NULL;
     }
 }
 
@@ -180,7 +203,7 @@ void pos_tls_free(struct pos_tls *tls)
     if (tls == NULL) {
         return;
     }
-    evconnlistener_free(tls->listener);
+    acceptor_free(tls->acceptor);
     for (struct handshake *h = tls->first, *next; h != NULL; h = next) {
         next = h->next;
         bufferevent_free(h->stream);
