@@ -15,7 +15,7 @@
 #include "lib/log.h"
 #include "lib/text_copy.h"
 
-#define PROBE_MS 2000
+#define PROBE_MS 1000
 #define PROBE_TIMEOUT_MS 3000 /* a processor that is merely slow answers the resolver's own */
 
 struct health {

@@ -1,5 +1,5 @@
 /* Whether a merchant account's processor answers look-ups. While it doesn't, one question is put
- * every few seconds, apart from the resolver's own; the first answer makes all the account's
+ * every second or few, apart from the resolver's own; the first answer makes all the account's
  * unclear work due at once. */
 #ifndef GATEWAYD_PROCESSOR_HEALTH_H
 #define GATEWAYD_PROCESSOR_HEALTH_H

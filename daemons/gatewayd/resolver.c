@@ -14,8 +14,9 @@
 struct resolver {
     struct gatewayd *g;
     struct timer *turn;
-    unsigned running;
+    unsigned running, asked;
     bool started, stopped, claiming, expected;
+    bool more; /* the last claim was filled: more may be due */
 };
 
 static void turn(void *context);
@@ -27,6 +28,12 @@ struct resolver *resolver_new(struct gatewayd *g)
     r->g = g;
     r->turn = timer_new(g->loop, turn, r);
     return r;
+}
+
+/* A claim for one place at a time would cost a commit each. */
+static bool wants_more(const struct resolver *r)
+{
+    return r->more && r->running <= INQUIRIES_MAX / 2;
 }
 
 static void claimed(void *context, enum database_outcome outcome, const struct rows *rows,
@@ -43,9 +50,10 @@ static void claimed(void *context, enum database_outcome outcome, const struct r
     if (r->stopped) {
         return;
     }
-    bool again = r->expected || r->running >= INQUIRIES_MAX;
+    r->more = count > 0 && count == r->asked;
+    int64_t wait_ms = wants_more(r) ? 1 : r->expected ? 10 : r->g->resolver_period_ms;
     r->expected = false;
-    timer_arm(r->turn, again ? 10 : r->g->resolver_period_ms);
+    timer_arm(r->turn, wait_ms);
 }
 
 static void turn(void *context)
@@ -59,8 +67,8 @@ static void turn(void *context)
         return;
     }
     r->claiming = true;
-    payment_store_due(r->g->db, r->g->instance, INQUIRIES_MAX - r->running, r->g->horizon_ms,
-                      claimed, r);
+    r->asked = INQUIRIES_MAX - r->running;
+    payment_store_due(r->g->db, r->g->instance, r->asked, r->g->horizon_ms, claimed, r);
 }
 
 static void woken(void *context, enum database_outcome outcome, const struct rows *rows,
@@ -95,7 +103,8 @@ void resolver_expect(struct resolver *r)
 void resolver_inquiry_ended(struct resolver *r)
 {
     assert(r->running > 0);
-    if (r->running-- == INQUIRIES_MAX && r->started && !r->stopped && !r->claiming) {
+    r->running--;
+    if (r->started && !r->stopped && !r->claiming && wants_more(r)) {
         timer_arm(r->turn, 1);
     }
 }
