@@ -14,6 +14,7 @@
 #include "lib/clock.h"
 
 #define ENDING_MAX_MS 5000
+#define CHOKED_TAKEN_MIN_BYTES 4096u /* in each header timeout, by a peer that lets much wait */
 
 static const char UNREAD[] = "doesn't read its answers";
 
@@ -29,12 +30,13 @@ struct connection {
     struct event *wake;  /* continues on the next turn of the loop */
     struct buffer out;   /* one frame at a time, wiped after each */
     uint64_t queued;
-    const char *failed; /* why; `broken` is due */
-    const char *ending; /* why; waits until the output has left */
-    bool begun;         /* part of a frame is here and the timer runs */
-    bool hold;          /* the owner's wish */
-    bool choked;        /* the peer doesn't read its answers; the timer runs */
-    bool inside;        /* delivering: free must wait */
+    uint64_t choked_written; /* how much had left when the timer began */
+    const char *failed;      /* why; `broken` is due */
+    const char *ending;      /* why; waits until the output has left */
+    bool begun;              /* part of a frame is here and the timer runs */
+    bool hold;               /* the owner's wish */
+    bool choked;             /* the peer doesn't read its answers; the timer runs */
+    bool inside;             /* delivering: free must wait */
     bool freed;
 };
 
@@ -191,9 +193,22 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
     deliver(connection);
 }
 
+static void watch_choked(struct connection *connection)
+{
+    if (connection->header_timeout_ms > 0) {
+        connection->choked_written = connection_written(connection);
+        timer_arm(connection->timer, connection->header_timeout_ms);
+    }
+}
+
 static void on_timer(void *context)
 {
     struct connection *connection = context;
+    uint64_t taken = connection_written(connection) - connection->choked_written;
+    if (connection->choked && !connection->ending && taken >= CHOKED_TAKEN_MIN_BYTES) {
+        watch_choked(connection); /* a slow line, but somebody reads */
+        return;
+    }
     connection_fail(connection, connection->ending   ? connection->ending
                                 : connection->choked ? UNREAD
                                                      : "frame took too long");
@@ -282,9 +297,7 @@ static void write_out(struct connection *connection)
     } else if (output_bytes(connection) > CONNECTION_OUTPUT_PAUSE_BYTES && !connection->choked) {
         connection->choked = true;
         update_reading(connection);
-        if (connection->header_timeout_ms > 0) {
-            timer_arm(connection->timer, connection->header_timeout_ms);
-        }
+        watch_choked(connection);
     }
 }
 

@@ -32,7 +32,7 @@ struct ipc_server_options {
     unsigned in_flight_max;        /* per connection */
     unsigned busy_max;             /* over all */
     unsigned peer_busy_max;        /* of one peer, over all its connections; 0 = no own limit */
-    int64_t header_timeout_ms;     /* to finish a frame that has begun; to take waiting answers */
+    int64_t header_timeout_ms; /* to finish a frame that has begun; to take some of what waits */
 };
 
 struct ipc_server *ipc_server_new(struct loop *loop, const struct ipc_server_options *options);

@@ -164,7 +164,8 @@ def test_a_full_door_gives_up_the_longest_idle_for_who_comes_new():
 
 @contextlib.contextmanager
 def few_descriptors(suite, daemon, more):
-    """Leaves the running daemon `more` descriptors than it has now, as its own user may do."""
+    """Limits the running daemon to its highest descriptor and `more`, as its own user may do; yields
+    how many it can still open, for it may have gaps below."""
     pid = suite.processes[daemon].pid
     used = [int(fd) for fd in os.listdir(f"/proc/{pid}/fd")]
     user = {"user": UIDS[daemon], "group": GROUP, "extra_groups": []}
@@ -174,9 +175,9 @@ def few_descriptors(suite, daemon, more):
                        **(user if os.geteuid() == 0 else {}))
     limits = Path(f"/proc/{pid}/limits").read_text()
     soft_before = limits.split("Max open files", 1)[1].split()[0]
-    limit(max(max(used) + 1, len(used)) + more)
+    limit(max(used) + 1 + more)
     try:
-        yield
+        yield max(used) + 1 + more - len(used)
     finally:
         limit(soft_before)
 
@@ -194,8 +195,8 @@ def test_P21_out_of_descriptors_it_refuses_and_recovers_unaided(door):
     served = door.pos()
     assert served.call("pay", pay(8000))["outcome"] == "APPROVED"
     crowd = []
-    with few_descriptors(door, "terminald", more=4):
-        for _ in range(20):
+    with few_descriptors(door, "terminald", more=4) as left:
+        for _ in range(left + 16):
             peer = socket.socket(socket.AF_UNIX)
             peer.settimeout(10)
             peer.connect(str(door.socket_path("terminald")))
@@ -226,8 +227,13 @@ def test_P21_out_of_descriptors_it_refuses_and_recovers_unaided(door):
 def test_P21_gatewayd_out_of_descriptors_charges_nothing_and_recovers(door):
     """It can't open a connection to the processor: provably not sent, and told so."""
     with door.pos() as pos:
-        with few_descriptors(door, "gatewayd", more=0):
+        with few_descriptors(door, "gatewayd", more=0) as left:
+            gaps = [door.operator("gatewayd") for _ in range(left)]
+            for peer in gaps:
+                assert peer.call("daemon_status", {})["ready"]
             refused = pos.call("pay", pay(8400))
+            for peer in gaps:
+                peer.close()
         assert refused["outcome"] == "NOT_CHARGED", refused
         assert not [row for row in door.simulator.ledger() if row["ref"] == refused["attempt"]]
         assert pos.call("pay", pay(8400))["outcome"] == "APPROVED"
