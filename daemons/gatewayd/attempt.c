@@ -156,14 +156,14 @@ struct attempt_job *attempt_find(struct gatewayd *g, const char *ref)
 
 bool attempt_shed(struct gatewayd *g, struct ipc_request *request)
 {
-    if (g->serving && !daemon_draining(g->daemon) && g->job_count < ATTEMPT_JOBS_MAX) {
+    bool away = !g->serving || gatewayd_database_away(g);
+    if (!away && !daemon_draining(g->daemon) && g->job_count < ATTEMPT_JOBS_MAX) {
         return false;
     }
     log_event(LOG_REQUEST_SHED, {"KOMETPAY_REQUEST", message_name(ipc_request_type(request))});
-    ipc_refuse(request,
-               error_refused("busy", "", "%s",
-                             g->serving ? "Too much to do at the moment; try again shortly."
-                                        : "The database isn't ready; try again shortly."));
+    ipc_refuse(request, error_refused("busy", "", "%s",
+                                      away ? "The database isn't ready; try again shortly."
+                                           : "Too much to do at the moment; try again shortly."));
     return true;
 }
 

@@ -35,10 +35,14 @@ struct gatewayd {
     int64_t horizon_ms; /* after it 'not found' is believed */
     int64_t resolver_period_ms;
     int64_t started_boot_ms;
-    bool serving; /* database ready and the dead instances' work taken over */
+    int64_t database_lost_boot_ms; /* 0 while it is there */
+    bool serving;                  /* database ready and the dead instances' work taken over */
 };
 
 /* The address of a processor's API: a setting, so that a simulator can stand in. */
 const char *gatewayd_base_url(const struct gatewayd *g, const char *processor);
+
+/* The database has been away for longer than a moment: new work is refused at once. */
+bool gatewayd_database_away(const struct gatewayd *g);
 
 #endif

@@ -59,6 +59,12 @@ static struct setting SETTINGS[] = {
      .minimum = 60000,
      .maximum = 86400000,
      .sentence = "after it a processor's 'not found' is believed"},
+    {.name = "KOMETPAY_DRAIN_MAX_MS",
+     .type = SETTING_INTEGER,
+     .fallback = "25000",
+     .minimum = 100,
+     .maximum = 300000,
+     .sentence = "when stopping, the longest wait for what runs; less than systemd's limit"},
     {.name = "KOMETPAY_DATABASE_LANES",
      .type = SETTING_INTEGER,
      .fallback = "2",
@@ -87,13 +93,19 @@ static const struct ipc_service SERVICES[] = {
 #define QUEUE_MAX 8192
 #define RESOLVER_PERIOD_MS 1000
 #define RESOLVER_PERIOD_MIN_MS 25
+#define DATABASE_MOMENT_MS 2000 /* a restart of the server; who asks meanwhile may wait */
 #define DRAIN_CHECK_MS 20
-#define DRAIN_MAX_MS 25000
 #define HEADER_TIMEOUT_MS 10000
 
 const char *gatewayd_base_url(const struct gatewayd *g, const char *processor)
 {
     return strcmp(processor, "clearent") == 0 ? g->clearent_url : "";
+}
+
+bool gatewayd_database_away(const struct gatewayd *g)
+{
+    return g->database_lost_boot_ms != 0 &&
+           clock_boot_ms() - g->database_lost_boot_ms > DATABASE_MOMENT_MS;
 }
 
 static void serve(struct gatewayd *g)
@@ -106,6 +118,7 @@ static void serve(struct gatewayd *g)
 static void database_changed(void *context, bool ready)
 {
     struct gatewayd *g = context;
+    g->database_lost_boot_ms = ready ? 0 : clock_boot_ms();
     daemon_status(g->daemon, ready ? "database ready" : "waiting for the database");
 }
 
@@ -116,7 +129,7 @@ static void drain_check(void *context)
     struct gatewayd *g = context;
     since = since ? since : clock_boot_ms();
     if ((g->job_count == 0 && resolver_running(g->resolver) == 0) ||
-        clock_boot_ms() - since > DRAIN_MAX_MS) {
+        clock_boot_ms() - since > setting_integer(SETTINGS, "KOMETPAY_DRAIN_MAX_MS")) {
         credentials_forget();
         daemon_done(g->daemon);
         return;

@@ -35,6 +35,16 @@ static void refuse_unready(struct ipc_request *request, const struct error *e)
                                             "The database can't answer now; ask again shortly."));
 }
 
+static bool refused_while_away(const struct gatewayd *g, struct ipc_request *request)
+{
+    bool away = gatewayd_database_away(g);
+    if (away) {
+        ipc_refuse(request, error_refused("busy", "", "%s",
+                                          "The database can't answer now; ask again shortly."));
+    }
+    return away;
+}
+
 static void status_found(void *context, enum database_outcome outcome, const struct rows *rows,
                          const struct error *e)
 {
@@ -62,6 +72,9 @@ void status_requested(void *context, struct ipc_request *request, const void *me
     if (!*m->key == !*m->payment) {
         ipc_refuse(request, error_refused("key_or_payment", "key", "%s",
                                           "Give either the key or the payment's number."));
+        return;
+    }
+    if (refused_while_away(g, request)) {
         return;
     }
     char scope[64];
@@ -96,6 +109,9 @@ void cancel_requested(void *context, struct ipc_request *request, const void *me
 {
     struct gatewayd *g = context;
     const struct msg_cancel *m = message;
+    if (refused_while_away(g, request)) {
+        return;
+    }
     char scope[64], actor[80];
     attempt_scope(scope, sizeof scope, m->location, m->pos);
     snprintf(actor, sizeof actor, "pos %s", m->pos);
@@ -113,7 +129,7 @@ static void counted(void *context, enum database_outcome outcome, const struct r
     TEXT_COPY(s->version, KOMETPAY_VERSION);
     s->pid = getpid();
     s->up_ms = clock_boot_ms() - g->started_boot_ms;
-    s->ready = g->serving;
+    s->ready = g->serving && database_ready(g->db) && !daemon_draining(g->daemon);
     s->in_flight = g->job_count;
     s->connections = ipc_server_connections(g->server);
     if (outcome == DATABASE_DONE) {
@@ -132,5 +148,9 @@ void daemon_requested(void *context, struct ipc_request *request, const void *me
 {
     (void)message;
     struct gatewayd *g = context;
-    payment_store_counts(g->db, counted, question_new(g, request));
+    if (database_ready(g->db)) {
+        payment_store_counts(g->db, counted, question_new(g, request));
+    } else {
+        counted(question_new(g, request), DATABASE_ROLLED_BACK, NULL, NULL);
+    }
 }
