@@ -393,8 +393,9 @@ void ipc_server_free(struct ipc_server *server)
         return;
     }
     stop_listening(server);
-    while (!TAILQ_EMPTY(&server->clients)) {
-        client_close(TAILQ_FIRST(&server->clients));
+    for (struct client_peer *client = TAILQ_FIRST(&server->clients), *next; client; client = next) {
+        next = TAILQ_NEXT(client, link);
+        client_close(client);
     }
     while (!LIST_EMPTY(&server->orphans)) {
         struct ipc_request *request = LIST_FIRST(&server->orphans);
