@@ -220,10 +220,8 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 
 static void add_header(struct exchange *x, const char *line)
 {
-    struct curl_slist *list = curl_slist_append(x->headers, line);
-
-    must(list != NULL);
-    x->headers = list;
+    x->headers = curl_slist_append(x->headers, line);
+    must(x->headers != NULL);
 }
 
 static void set_headers(struct exchange *x)
