@@ -56,7 +56,7 @@ def second_gatewayd(suite):
     env = {**suite.environment("gatewayd"), "KOMETPAY_RUN_DIR": str(run)}
     log = suite.log / "gatewayd2.log"
     size = log.stat().st_size if log.exists() else 0
-    process = Process("gatewayd", [str(suite.build / "gatewayd")], env, log, UIDS["gatewayd"],
+    process = Process("gatewayd", [str(suite.programs / "gatewayd")], env, log, UIDS["gatewayd"],
                       GROUP)
     try:
         wait_until(lambda: b"ready to serve" in log.read_bytes()[size:])
