@@ -119,8 +119,11 @@ faults:
 fuzz: fuzzers $(GEN)/fuzz.dict
 	@bash tests/fuzz/run.sh $(or $(SECONDS),60)
 
+# The units as they are installed, without a running systemd: verified, and their exposure measured.
 system-test: all
-	bash tests/system/run.sh
+	rm -rf $B/stage
+	+@$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/$B/stage >/dev/null
+	bash tests/system/units.sh $B/stage
 
 clean:
 	rm -rf build
@@ -236,5 +239,11 @@ install: all
 	$(foreach f,$(SYSTEMD_FILES),\
 	    install -D -m 644 $f $(DESTDIR)/usr/lib/$(call systemd_place,$f) &&) true
 	$(foreach f,$(SQL_FILES),install -D -m 644 $f $(DESTDIR)/usr/share/kometpay/$f &&) true
+	install -D -m 644 systemd/kometpay.1 $(DESTDIR)/usr/share/man/man1/kometpay.1
+	install -D -m 644 systemd/kometpay.bash-completion \
+	    $(DESTDIR)/usr/share/bash-completion/completions/kometpay
+	@# Settings that somebody has made stay as they are.
+	test -e $(DESTDIR)/etc/kometpay/kometpay.env || \
+	    install -D -m 644 systemd/kometpay.env $(DESTDIR)/etc/kometpay/kometpay.env
 	install -D -m 644 ipc/PROTOCOL.md $(DESTDIR)/usr/share/doc/kometpay/PROTOCOL.md
 	install -m 644 LICENSE $(DESTDIR)/usr/share/doc/kometpay/LICENSE

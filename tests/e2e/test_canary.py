@@ -216,7 +216,7 @@ def test_the_search_finds_what_is_there(tmp_path):
     assert search_tree(tmp_path, SECRETS) == []
 
 
-def test_P9_no_card_in_cores(story, tmp_path):
+def test_canary_no_card_in_cores(story, tmp_path):
     """gcore of the running daemons, right after the sales. Locked pages are not part of a core;
     a copy anywhere else is a leak."""
     hits = []
@@ -227,7 +227,7 @@ def test_P9_no_card_in_cores(story, tmp_path):
     assert not hits, "\n".join(hits)
 
 
-def test_P9_no_card_in_logs_and_database(story):
+def test_canary_no_card_in_logs_and_database(story):
     """Log files, PostgreSQL's data directory with the WAL, state and run folders, raw bytes."""
     story.sql("CHECKPOINT")
     for _ in range(2):  # what autovacuum or the log still write
@@ -241,7 +241,7 @@ def test_P9_no_card_in_logs_and_database(story):
         assert (story.log / f"{daemon}.log").stat().st_size > 0, f"{daemon} logged nothing"
 
 
-def test_P9_no_card_in_process_lists(story):
+def test_canary_no_card_in_process_lists(story):
     pids = [story.processes[daemon].pid for daemon in DAEMONS]
     postmaster = story.cluster.pid()
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
@@ -251,7 +251,7 @@ def test_P9_no_card_in_process_lists(story):
         assert search_process(pid, PLANTED, pid), "the search doesn't see an environment"
 
 
-def test_P9_no_card_in_temporary_files(story):
+def test_canary_no_card_in_temporary_files(story):
     """TMPDIR, /dev/shm, /var/tmp and whatever the daemons' users made in /tmp."""
     (Path(story.elsewhere) / "planted").write_text(CONTROL)
     assert search_tree(story.elsewhere, PLANTED)
@@ -266,7 +266,7 @@ def test_P9_no_card_in_temporary_files(story):
     assert hits == []
 
 
-def test_P9_no_core_is_written_and_none_may_trace(story):
+def test_canary_no_core_is_written_and_none_may_trace(story):
     """A crash leaves no core, and a process of the same user can't read the memory."""
     for daemon in DAEMONS:
         pid = story.processes[daemon].pid
@@ -279,7 +279,7 @@ def test_P9_no_core_is_written_and_none_may_trace(story):
         assert "PermissionError" in told.stderr, daemon
 
 
-def test_P9_secrets_of_the_suite_stay_in_locked_memory(story, tmp_path):
+def test_canary_secrets_of_the_suite_stay_in_locked_memory(story, tmp_path):
     """The vault's key and the processor's API key: not in a core, a log, a table, /proc."""
     kek = (story.credentials / "vaultd" / "vault-kek-1").read_text()
     api_key = (story.credentials / "gatewayd" / "clearent-main").read_text()
