@@ -30,7 +30,7 @@ struct error *message_refuse(const char *code, const struct message_place *place
     if (place) {
         path_write(place, path, sizeof(path));
     }
-    return error_refused(code, path, "%s%s%s", path, place ? " " : "", sentence);
+    return error_refused(code, path, "%s%s%s.", path, place ? " " : "", sentence);
 }
 
 struct error *message_refuse_bounds(const struct message_field *field,

@@ -221,15 +221,21 @@ static struct error *credential_read(int fd, const char *name, struct secret **o
     return e;
 }
 
-struct error *secret_credential(const char *name, struct secret **out)
+const char *secret_credential_folder(void)
 {
-    assert(name[0] != '\0' && strchr(name, '/') == NULL);
-    *out = NULL;
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
     if (folder == NULL || folder[0] == '\0') {
         folder = getenv("KOMETPAY_CREDENTIALS");
     }
-    if (folder == NULL || folder[0] == '\0') {
+    return folder != NULL && folder[0] != '\0' ? folder : NULL;
+}
+
+struct error *secret_credential(const char *name, struct secret **out)
+{
+    assert(name[0] != '\0' && strchr(name, '/') == NULL);
+    *out = NULL;
+    const char *folder = secret_credential_folder();
+    if (folder == NULL) {
         return error_failed("credential_missing",
                             "credential %s: neither CREDENTIALS_DIRECTORY nor "
                             "KOMETPAY_CREDENTIALS is set",

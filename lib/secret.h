@@ -29,8 +29,10 @@ bool secret_equal(const struct secret *a, const struct secret *b); /* constant t
 void secret_free(struct secret *s);                                /* wipes; NULL is allowed */
 /* Wipes any memory, never optimised away. */
 void secret_wipe(void *p, size_t n);
+/* The folder of credentials: $CREDENTIALS_DIRECTORY, else KOMETPAY_CREDENTIALS; NULL if neither. */
+const char *secret_credential_folder(void);
 /* Reads a credential file whole (<= 4096 bytes, not readable by group/others, trailing newline
- * dropped) from $CREDENTIALS_DIRECTORY, else from KOMETPAY_CREDENTIALS. `name` has no slash.
+ * dropped) from that folder. `name` has no slash.
  * Errors: credential_missing, credential_unsafe_mode. */
 struct error *secret_credential(const char *name, struct secret **out) MUST_CHECK;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemons/gatewayd/attempt.h"
+#include "daemons/gatewayd/credential.h"
 #include "daemons/gatewayd/instance.h"
 #include "lib/log.h"
 #include "lib/text_copy.h"
@@ -43,6 +44,9 @@ static void intent_refuse(struct attempt_job *job, const struct begun *b)
         instance_look();
     }
     job->refusal = error_refused(b->code, b->field ? b->field : "", "%s", b->sentence);
+    if (error_is(job->refusal, "credential_missing")) {
+        credentials_look_again(); /* it may be installed before they try again */
+    }
     attempt_resume(job, false);
 }
 
@@ -112,8 +116,15 @@ void attempt_intend(struct attempt_job *job)
         if (!*job->payment) {
             id_new("pay_", job->payment);
         }
-        struct sale_intent intent = {job->payment, job->ref,         g->instance,
-                                     job->scope,   job->fingerprint, job->sale};
+        struct sale_intent intent = {
+            .payment = job->payment,
+            .ref = job->ref,
+            .holder = g->instance,
+            .scope = job->scope,
+            .fingerprint = job->fingerprint,
+            .credentials = credentials_installed(),
+            .sale = job->sale,
+        };
         payment_store_sale_begin(g->db, &intent, intent_committed, job);
     } else if (*job->follow_up.parent) {
         payment_store_reversal_begin(g->db, job->ref, g->instance, job->follow_up.parent,

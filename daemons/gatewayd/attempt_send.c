@@ -79,6 +79,7 @@ static void money_answered(void *context, const struct http_result *result)
                   {"KOMETPAY_REASON", job->outcome.raw_message});
     }
     if (job->outcome.outcome == OUTCOME_NOT_SENT) {
+        TEXT_COPY(job->outcome.reason, "UNREACHABLE");
         log_event(LOG_PROCESSOR_UNREACHABLE, {"KOMETPAY_PAYMENT", job->payment},
                   {"KOMETPAY_REASON", result->error_text});
     }

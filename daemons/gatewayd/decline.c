@@ -54,6 +54,15 @@ static const struct decline declines[] = {
      DECLINE_RETRY_BY_HAND},
     {"NO_BATCH", "The processor has no open batch for this. Nothing was changed.",
      DECLINE_RETRY_BY_HAND},
+    {"BATCH_CLOSED", "The batch of this payment is closed already. Refund it instead.",
+     DECLINE_RETRY_NEVER},
+    /* It was not sent. */
+    {"UNREACHABLE", "The processor can't be reached. The card was not charged. Try again shortly.",
+     DECLINE_RETRY_HOUR},
+    {"DEADLINE", "There was no time left to send it. The card was not charged. Try again.",
+     DECLINE_RETRY_HOUR},
+    {"CARD_GONE", "The card was not at hand any more and was not charged. Type it again.",
+     DECLINE_RETRY_CORRECTED},
 };
 
 const struct decline *decline_find(const char *name)

@@ -2,14 +2,14 @@
  * functions in sql/ do, under their locks. */
 #include "daemons/gatewayd/payment_store.h"
 
-#include "daemons/gatewayd/decline.h"
-#include "lib/text_copy.h"
-
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "daemons/gatewayd/decline.h"
+#include "lib/text_copy.h"
 
 enum {
     SALE_BEGIN,
@@ -44,8 +44,8 @@ const struct statement PAYMENT_STATEMENTS[] = {
     [SALE_BEGIN] = {"sale_begin",
                     "SELECT outcome, code, field, sentence, processor, account, ref, payment "
                     "FROM payment.sale_begin($1,$2,$3,$4,$5,$6,$7,$8,$9,$10::bigint,$11,$12,"
-                    "$13::jsonb,$14,$15,$16,$17,$18,$19,$20)",
-                    20, 8, STATEMENT_WRITE},
+                    "$13::jsonb,$14,$15,$16,$17,$18,$19,$20,$21::boolean,$22::text[])",
+                    22, 8, STATEMENT_WRITE},
     [FOLLOW_UP_BEGIN] = {"attempt_begin",
                          "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
                          "amount_minor, currency, follows, last_four, kind "
@@ -140,7 +140,7 @@ void payment_store_sale_begin(struct database *db, const struct sale_intent *int
                               database_done *done, void *context)
 {
     const struct msg_sale *s = intent->sale;
-    struct number amount;
+    struct number amount = {0};
     char *parts = invoice_parts_json(s);
     const char *parameters[] = {
         intent->payment,
@@ -163,6 +163,8 @@ void payment_store_sale_begin(struct database *db, const struct sale_intent *int
         s->expiry,
         sale_entry_text(s->entry),
         null_if_empty(s->description),
+        s->oldest_first ? "true" : "false",
+        intent->credentials,
     };
     call(db, SALE_BEGIN, parameters, done, context);
     free(parts);
@@ -171,7 +173,7 @@ void payment_store_sale_begin(struct database *db, const struct sale_intent *int
 void payment_store_follow_up_begin(struct database *db, const struct follow_up_intent *intent,
                                    database_done *done, void *context)
 {
-    struct number amount;
+    struct number amount = {0};
     const char *parameters[] = {
         intent->ref,     intent->holder, intent->location,
         intent->pos,     intent->key,    intent->fingerprint,
@@ -184,7 +186,7 @@ void payment_store_reversal_begin(struct database *db, const char *ref, const ch
                                   const char *parent, int64_t parent_epoch,
                                   const char *processor_id, database_done *done, void *context)
 {
-    struct number epoch;
+    struct number epoch = {0};
     const char *parameters[] = {ref, holder, parent, number_text(parent_epoch, &epoch),
                                 null_if_empty(processor_id)};
     call(db, REVERSAL_BEGIN, parameters, done, context);
@@ -240,7 +242,7 @@ void payment_store_result(struct database *db, const struct result_record *r, da
 {
     static const struct money_outcome NONE;
     const struct money_outcome *o = r->outcome ? r->outcome : &NONE;
-    struct number epoch, approved, next, horizon;
+    struct number epoch = {0}, approved = {0}, next = {0}, horizon = {0};
     const char *parameters[] = {
         r->ref,
         r->holder,
@@ -275,7 +277,7 @@ struct recorded recorded_read(const struct rows *rows)
 void payment_store_absent(struct database *db, const char *ref, const char *holder, int64_t epoch,
                           database_done *done, void *context)
 {
-    struct number number;
+    struct number number = {0};
     call(db, ABSENT, (const char *[]){ref, holder, number_text(epoch, &number)}, done, context);
 }
 
@@ -288,7 +290,7 @@ void payment_store_cancel(struct database *db, const char *scope, const char *ke
 void payment_store_due(struct database *db, const char *holder, int64_t limit, int64_t horizon_ms,
                        database_done *done, void *context)
 {
-    struct number count, horizon;
+    struct number count = {0}, horizon = {0};
     const char *parameters[] = {holder, number_text(limit, &count),
                                 number_text(horizon_ms, &horizon)};
     call(db, DUE, parameters, done, context);
@@ -359,7 +361,7 @@ void payment_store_instance_start(struct database *db, const char *id, const cha
                                   const char *boot_id, int64_t pid, const char *process_start,
                                   database_done *done, void *context)
 {
-    struct number number;
+    struct number number = {0};
     const char *parameters[] = {id, host, boot_id, number_text(pid, &number), process_start};
     call(db, INSTANCE_START, parameters, done, context);
 }

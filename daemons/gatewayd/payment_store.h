@@ -27,6 +27,7 @@ enum begin_outcome {
 /* What an intent needs; texts are borrowed during the call. */
 struct sale_intent {
     const char *payment, *ref, *holder, *scope, *fingerprint;
+    const char *credentials; /* of the accounts we can act for */
     const struct msg_sale *sale;
 };
 struct follow_up_intent {

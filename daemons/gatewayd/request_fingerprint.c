@@ -63,6 +63,9 @@ void request_fingerprint_sale(const struct msg_sale *sale, char out[FINGERPRINT_
         add_text(hash, sale->invoices[i].invoice);
         add_number(hash, sale->invoices[i].amount_minor);
     }
+    if (sale->oldest_first) {
+        add_text(hash, "oldest first");
+    }
     hash_finish(hash, out);
 }
 

@@ -17,6 +17,8 @@ static const struct option_row OPTIONS[] = {
     {"currency", OPTION_TEXT, "CODE", "USD unless given"},
     {"customer", OPTION_TEXT, "NUMBER", "the customer's number in the ERP"},
     {"invoice", OPTION_LIST, "NUMBER=AMOUNT", "part of it that pays this invoice; may be repeated"},
+    {"oldest-first", OPTION_FLAG, NULL,
+     "instead of --invoice: pay the customer's open invoices, the oldest first"},
     {"card-stdin", OPTION_FLAG, NULL,
      "the card on standard input, PAN MMYY [CVV] [postal code]; a terminal is asked without echo"},
     {"token", OPTION_TEXT, "TOKEN", "a stored card instead"},
@@ -100,6 +102,7 @@ static struct error *fill(struct msg_pay *pay, const struct options *o)
 {
     pay->kind = options_given(o, "auth") ? PAY_KIND_AUTH : PAY_KIND_SALE;
     pay->save = options_given(o, "save");
+    pay->oldest_first = options_given(o, "oldest-first");
     struct error *e = check_card_choice(o);
     if (e == NULL) {
         e = fill_texts(pay, o);
@@ -146,6 +149,7 @@ const struct command COMMAND_PAY = {
         "  kometpay pay --location MIA --amount 80.00 --card-stdin\n"
         "  kometpay pay --location MIA --amount 80.00 --customer 1001 \\\n"
         "      --invoice INV-7=50.00 --invoice INV-8=30.00 --card-stdin --save\n"
+        "  kometpay pay --location MIA --amount 80.00 --customer 1001 --oldest-first --card-stdin\n"
         "  kometpay pay --location MIA --amount 12.50 --customer 1001 --token tok_... --auth\n",
     .cards = true,
     .run = run,

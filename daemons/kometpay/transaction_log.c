@@ -22,6 +22,7 @@ static const struct option_row LOG_OPTIONS[] = {
     {"invoice", OPTION_TEXT, "NUMBER", "only payments of this invoice"},
     {"state", OPTION_TEXT, "STATE", "APPROVED, DECLINED, UNKNOWN, REVIEW ..."},
     {"kind", OPTION_TEXT, "KIND", "SALE, AUTH, CAPTURE, VOID, REFUND"},
+    {"method", OPTION_TEXT, "METHOD", "KEYED or STORED"},
     {"last-four", OPTION_TEXT, "DIGITS", "of the card"},
     {"authorisation-code", OPTION_TEXT, "CODE", "of the processor"},
     {"amount", OPTION_TEXT, "AMOUNT", "exactly this amount"},
@@ -33,12 +34,12 @@ static const struct option_row LOG_OPTIONS[] = {
 };
 
 static const struct column LOG_COLUMNS[] = {
-    {"at", COLUMN_LEFT},       {"location", COLUMN_LEFT}, {"pos", COLUMN_LEFT},
-    {"kind", COLUMN_LEFT},     {"state", COLUMN_STATE},   {"amount", COLUMN_RIGHT},
-    {"currency", COLUMN_LEFT}, {"card", COLUMN_LEFT},     {"last four", COLUMN_LEFT},
-    {"code", COLUMN_LEFT},     {"reason", COLUMN_LEFT},   {"customer", COLUMN_LEFT},
-    {"invoices", COLUMN_LEFT}, {"batch", COLUMN_LEFT},    {"to reconcile", COLUMN_LEFT},
-    {"payment", COLUMN_LEFT},  {NULL, COLUMN_LEFT},
+    {"at", COLUMN_LEFT},           {"location", COLUMN_LEFT}, {"pos", COLUMN_LEFT},
+    {"kind", COLUMN_LEFT},         {"state", COLUMN_STATE},   {"amount", COLUMN_RIGHT},
+    {"currency", COLUMN_LEFT},     {"method", COLUMN_LEFT},   {"card", COLUMN_LEFT},
+    {"last four", COLUMN_LEFT},    {"code", COLUMN_LEFT},     {"reason", COLUMN_LEFT},
+    {"customer", COLUMN_LEFT},     {"invoices", COLUMN_LEFT}, {"batch", COLUMN_LEFT},
+    {"to reconcile", COLUMN_LEFT}, {"payment", COLUMN_LEFT},  {NULL, COLUMN_LEFT},
 };
 
 static struct error *fill_filters(const struct options *o, struct msg_log *m)
@@ -56,6 +57,7 @@ static struct error *fill_filters(const struct options *o, struct msg_log *m)
         {"invoice", m->invoice, sizeof m->invoice},
         {"state", m->state, sizeof m->state},
         {"kind", m->kind, sizeof m->kind},
+        {"method", m->method, sizeof m->method},
         {"last-four", m->last_four, sizeof m->last_four},
         {"authorisation-code", m->authorisation_code, sizeof m->authorisation_code},
     };
@@ -78,11 +80,12 @@ static void add_log_rows(struct table *table, const struct msg_log_rows *answer)
     for (size_t i = 0; i < answer->rows_count; i++) {
         const struct msg_log_row *r = &answer->rows[i];
         char amount[MONEY_TEXT_MAX];
-        table_row(table, (const char *[]){
-                             r->at, r->location, r->pos, r->kind, r->state,
-                             amount_text(r->amount_minor, r->currency, amount), r->currency,
-                             r->brand, r->last_four, r->authorisation_code, r->reason, r->customer,
-                             r->invoices, r->batch, r->to_reconcile ? "yes" : "", r->payment});
+        table_row(table,
+                  (const char *[]){r->at, r->location, r->pos, r->kind, r->state,
+                                   amount_text(r->amount_minor, r->currency, amount), r->currency,
+                                   r->method, r->brand, r->last_four, r->authorisation_code,
+                                   r->reason, r->customer, r->invoices, r->batch,
+                                   r->to_reconcile ? "yes" : "", r->payment});
     }
 }
 

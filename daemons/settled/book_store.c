@@ -45,11 +45,11 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
                              2, 7, STATEMENT_WRITE},
     [BOOK_TRANSACTION_LOG] = {"transaction_log",
                               "SELECT at, payment, attempt, kind, state, location, pos, customer,"
-                              " invoices, amount_minor, currency, brand, last_four,"
+                              " invoices, amount_minor, currency, method, brand, last_four,"
                               " authorisation_code, reason, batch, to_reconcile, cursor"
                               " FROM books.transaction_log($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-                              " $11::bigint, $12, $13::int)",
-                              13, 18, STATEMENT_READ},
+                              " $11, $12::bigint, $13, $14::int)",
+                              14, 19, STATEMENT_READ},
     [BOOK_PAYMENT_STORY] = {"payment_story",
                             "SELECT at, attempt, kind, from_state, to_state, actor, note"
                             " FROM books.payment_story($1)",

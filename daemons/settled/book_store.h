@@ -23,7 +23,7 @@ enum book_statement {
 
 extern const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT];
 
-#define BOOK_PARAMETERS_MAX 13
+#define BOOK_PARAMETERS_MAX 14
 #define BOOK_NUMBER_BYTES 24
 
 /* Asks once, and again while the answer of a commit is lost (every function is idempotent), until

@@ -18,6 +18,7 @@ static void log_row_read(const struct rows *rows, size_t i, struct msg_log_row *
     TEXT_COPY(r->customer, rows_text(rows, i, "customer"));
     TEXT_COPY(r->invoices, rows_text(rows, i, "invoices"));
     TEXT_COPY(r->currency, rows_text(rows, i, "currency"));
+    TEXT_COPY(r->method, rows_text(rows, i, "method"));
     TEXT_COPY(r->brand, rows_text(rows, i, "brand"));
     TEXT_COPY(r->last_four, rows_text(rows, i, "last_four"));
     TEXT_COPY(r->authorisation_code, rows_text(rows, i, "authorisation_code"));
@@ -57,6 +58,7 @@ void log_requested(void *context, struct ipc_request *request, const void *messa
         m->invoice,
         m->state,
         m->kind,
+        m->method,
         m->last_four,
         m->authorisation_code,
         book_number(m->amount_minor, amount),

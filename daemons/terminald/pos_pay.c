@@ -82,6 +82,14 @@ struct error *pos_pay_check(const struct msg_pay *pay)
         return error_refused("card_number_in_text", field,
                              "The card's number belongs into the card alone, not into a text.");
     }
+    if (pay->oldest_first && pay->invoices_count > 0) {
+        return error_refused("split_ambiguous", "oldest_first",
+                             "Give either the parts for the invoices, or oldest first, not both.");
+    }
+    if (pay->oldest_first && pay->customer[0] == '\0') {
+        return error_refused("customer_missing", "customer",
+                             "Oldest first needs the customer whose invoices are paid.");
+    }
     int64_t sum = 0;
     for (size_t i = 0; i < pay->invoices_count; i++) {
         sum += pay->invoices[i].amount_minor; /* bounds of the message: no overflow */
@@ -120,6 +128,7 @@ static struct msg_sale *sale_of_pay(const struct msg_pay *pay)
     sale->kind = pay->kind == PAY_KIND_AUTH ? SALE_KIND_AUTH : SALE_KIND_SALE;
     sale->entry = pay->card != NULL ? SALE_ENTRY_KEYED : SALE_ENTRY_STORED;
     sale->amount_minor = pay->amount_minor;
+    sale->oldest_first = pay->oldest_first;
     for (size_t i = 0; i < pay->invoices_count; i++) {
         struct msg_invoice_part *part = message_list_add(MESSAGE_SALE, sale, "invoices");
         assert(part != NULL); /* the bound is the same in both messages */

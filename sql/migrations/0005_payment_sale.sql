@@ -121,20 +121,52 @@ CREATE TABLE payment.cancelled_key (
 CREATE TRIGGER cancelled_key_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON payment.cancelled_key
     FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
 
--- Takes the key, then checks, then writes payment, split and first event. Asked again by the same
--- ref and holder while nothing else has happened: MINE again.
+-- An amount over the customer's open invoices, the oldest first; NULL when less than that is open.
+-- Locks those invoices by number; one that appears meanwhile waits for the next payment.
+CREATE FUNCTION payment.oldest_first(p_customer text, p_amount_minor bigint, p_currency text)
+RETURNS jsonb
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_locked text[];
+    v_parts jsonb;
+    v_sum bigint;
+BEGIN
+    SELECT array_agg(l.invoice) INTO v_locked
+      FROM (SELECT i.invoice FROM books.invoice i
+             WHERE i.customer = p_customer AND i.currency = p_currency AND i.open_minor > 0
+             ORDER BY i.invoice FOR NO KEY UPDATE) AS l;
+    SELECT jsonb_agg(jsonb_build_object('invoice', p.invoice, 'amount_minor', p.amount_minor)
+                     ORDER BY p.place), sum(p.amount_minor)
+      INTO v_parts, v_sum
+      FROM (SELECT o.invoice, o.place,
+                   least(o.open_minor, p_amount_minor - o.before_minor)::bigint AS amount_minor
+              FROM (SELECT i.invoice, i.open_minor, row_number() OVER w AS place,
+                           sum(i.open_minor) OVER w - i.open_minor AS before_minor
+                      FROM books.invoice i
+                     WHERE i.invoice = ANY (v_locked) AND i.open_minor > 0
+                    WINDOW w AS (ORDER BY i.invoice_date, i.due_date, i.invoice)) AS o
+             WHERE o.before_minor < p_amount_minor) AS p;
+    RETURN CASE WHEN v_sum = p_amount_minor THEN v_parts END;
+END
+$$;
+
+-- Takes the key, then checks, then writes payment, split and first event. p_credentials: the accounts
+-- that the caller has keys for (NULL: all). Asked again by the same ref and holder while nothing else
+-- has happened: MINE again.
 CREATE FUNCTION payment.sale_begin(
     p_payment text, p_ref text, p_holder text, p_scope text, p_key text, p_fingerprint text,
     p_location text, p_pos text, p_kind text, p_amount_minor bigint, p_currency text,
     p_customer text, p_invoices jsonb, p_card_ref text, p_card_token text, p_brand text,
-    p_last_four text, p_expiry text, p_entry text, p_description text) RETURNS payment.sale_begun
+    p_last_four text, p_expiry text, p_entry text, p_description text,
+    p_oldest_first boolean DEFAULT false, p_credentials text[] DEFAULT NULL) RETURNS payment.sale_begun
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_lives boolean := payment.holder_lives(p_holder);
     v_customer text := coalesce(p_customer, '');
-    v_split boolean := jsonb_array_length(coalesce(p_invoices, '[]')) > 0;
+    v_invoices jsonb := coalesce(p_invoices, '[]');
     v_place books.location;
     v_refusal payment.refusal;
     v_check payment.split_check;
@@ -172,6 +204,10 @@ BEGIN
     ELSIF NOT v_place.enabled THEN
         v_refusal := payment.refusal_of('location_disabled', 'location',
                          format('Location %s takes no payments.', p_location));
+    ELSIF NOT v_place.processor || '-' || v_place.account = ANY (p_credentials) THEN
+        v_refusal := payment.refusal_of('credential_missing', 'location',
+                         format('The merchant account of location %s is not ready for payments.',
+                                p_location));
     ELSIF v_place.currency <> p_currency THEN
         v_refusal := payment.refusal_of('currency_mismatch', 'currency',
                          format('Location %s takes %s.', p_location, v_place.currency));
@@ -183,11 +219,20 @@ BEGIN
                                  format('Customer %s is not known.', v_customer));
             END IF;
         END IF;
-        IF v_split AND v_refusal.code IS NULL THEN
-            v_check := payment.split_refusal(p_payment, p_invoices, p_amount_minor, p_currency,
+        IF p_oldest_first AND v_refusal.code IS NULL THEN
+            v_invoices := payment.oldest_first(v_customer, p_amount_minor, p_currency);
+            IF v_invoices IS NULL THEN
+                v_refusal := payment.refusal_of('amount_above_open', 'amount_minor',
+                                 format('Less than that is open of customer %s.', v_customer));
+            END IF;
+        END IF;
+        IF jsonb_array_length(v_invoices) > 0 AND v_refusal.code IS NULL THEN
+            v_check := payment.split_refusal(p_payment, v_invoices, p_amount_minor, p_currency,
                                              v_customer);
             v_customer := v_check.customer;
-            v_refusal := payment.refusal_of(v_check.code, v_check.field, v_check.sentence);
+            v_refusal := payment.refusal_of(v_check.code,
+                CASE WHEN p_oldest_first THEN 'oldest_first' ELSE v_check.field END,
+                v_check.sentence);
         END IF;
     END IF;
     IF v_refusal.code IS NOT NULL THEN
@@ -210,10 +255,10 @@ BEGIN
     VALUES (p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_scope, '', v_hash,
             payment.event_hash(v_hash, p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_scope,
                                ''));
-    IF v_split THEN
+    IF jsonb_array_length(v_invoices) > 0 THEN
         INSERT INTO payment.invoice_part (payment, invoice, amount_minor, position)
         SELECT p_payment, x.part ->> 'invoice', (x.part ->> 'amount_minor')::bigint, x.position
-          FROM jsonb_array_elements(p_invoices) WITH ORDINALITY AS x (part, position);
+          FROM jsonb_array_elements(v_invoices) WITH ORDINALITY AS x (part, position);
     END IF;
     RETURN ROW('MINE', NULL, NULL, NULL, v_place.processor, v_place.account, p_ref, p_payment)
            ::payment.sale_begun;
@@ -430,7 +475,8 @@ END;
 
 GRANT EXECUTE ON FUNCTION
     payment.sale_begin(text, text, text, text, text, text, text, text, text, bigint, text, text,
-                       jsonb, text, text, text, text, text, text, text),
+                       jsonb, text, text, text, text, text, text, text, boolean,
+                       text[]),
     payment.location_processor(text),
     payment.cancel_request(text, text, text),
     payment.answer(text, text, text, text),

@@ -22,6 +22,10 @@ BEGIN
         PERFORM audit.refuse('time_zone_unknown', 'time_zone',
                              format('%s is not the name of a time zone.', p_time_zone));
     END IF;
+    IF p_account !~ '^[A-Za-z0-9._-]+$' THEN
+        PERFORM audit.refuse('account_invalid', 'account',
+                             'The name of an account has letters, digits, points, _ and - only.');
+    END IF;
     SELECT * INTO v_before FROM books.location l WHERE l.code = p_code FOR NO KEY UPDATE;
     IF FOUND AND v_before = v_after THEN
         RETURN 'same';

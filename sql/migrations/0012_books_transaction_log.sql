@@ -31,11 +31,11 @@ RETURN CASE WHEN octet_length(p_text) <= 200 THEN p_text
 -- amount) filters nothing. Days are days of each row's location.
 CREATE FUNCTION books.transaction_log(
     p_location text, p_pos text, p_from text, p_to text, p_customer text, p_invoice text,
-    p_state text, p_kind text, p_last_four text, p_authorisation_code text, p_amount_minor bigint,
-    p_after text, p_limit integer)
+    p_state text, p_kind text, p_method text, p_last_four text, p_authorisation_code text,
+    p_amount_minor bigint, p_after text, p_limit integer)
 RETURNS TABLE (at text, payment text, attempt text, kind text, state text, location text, pos text,
-               customer text, invoices text, amount_minor bigint, currency text, brand text,
-               last_four text, authorisation_code text, reason text, batch text,
+               customer text, invoices text, amount_minor bigint, currency text,
+               method text, brand text, last_four text, authorisation_code text, reason text, batch text,
                to_reconcile boolean, cursor text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
@@ -59,12 +59,23 @@ BEGIN
         v_after_ref := split_part(p_after, '/', 2);
         v_latest := least(v_latest, v_after_at + interval '1 microsecond');
     END IF;
+    -- A mistyped filter must not look like a day without payments.
+    IF coalesce(p_state, '') <> ''
+       AND NOT EXISTS (SELECT 1 FROM payment.transition t WHERE t.to_state = p_state) THEN
+        PERFORM audit.refuse('state_unknown', 'state', format('There is no state %s.', p_state));
+    ELSIF coalesce(p_kind, '') <> ''
+       AND NOT EXISTS (SELECT 1 FROM payment.transition t WHERE t.kind = p_kind) THEN
+        PERFORM audit.refuse('kind_unknown', 'kind', format('There is no kind %s.', p_kind));
+    ELSIF coalesce(p_method, '') NOT IN ('', 'KEYED', 'STORED') THEN
+        PERFORM audit.refuse('method_unknown', 'method',
+                             format('There is no method %s.', p_method));
+    END IF;
     RETURN QUERY
         SELECT to_char(a.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                a.payment, a.ref, a.kind, a.state, p.location, p.pos, p.customer,
                (SELECT books.cut(string_agg(ip.invoice, ' ' ORDER BY ip.position))
                   FROM payment.invoice_part ip WHERE ip.payment = a.payment),
-               coalesce(a.approved_minor, a.amount_minor), a.currency, p.brand, p.last_four,
+               coalesce(a.approved_minor, a.amount_minor), a.currency, p.entry, p.brand, p.last_four,
                CASE WHEN a.kind = 'REFUND' AND a.state = 'APPROVED'
                     THEN concat_ws(' ', 'Refund',
                                    coalesce(nullif(a.authorisation_code, ''), r.authorisation_code))
@@ -89,6 +100,7 @@ BEGIN
                             WHERE ip.payment = a.payment AND ip.invoice = p_invoice))
            AND (coalesce(p_state, '') = '' OR a.state = p_state)
            AND (coalesce(p_kind, '') = '' OR a.kind = p_kind)
+           AND (coalesce(p_method, '') = '' OR p.entry = p_method)
            AND (coalesce(p_last_four, '') = '' OR p.last_four = p_last_four)
            AND (coalesce(p_authorisation_code, '') = ''
                 OR coalesce(nullif(a.authorisation_code, ''), r.authorisation_code)
@@ -118,7 +130,7 @@ END
 $$;
 
 GRANT EXECUTE ON FUNCTION
-    books.transaction_log(text, text, text, text, text, text, text, text, text, text, bigint, text,
-                          integer),
+    books.transaction_log(text, text, text, text, text, text, text, text, text, text, text, bigint,
+                          text, integer),
     books.payment_story(text)
     TO kometpay_settled;

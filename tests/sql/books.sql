@@ -1,7 +1,7 @@
 -- Set-up, imports, the transaction log and the story.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(49);
+SELECT plan(54);
 
 -- locations and customers
 SELECT is(books.location_put('clerk', 'NYC', 'New York', 'America/New_York', 'clearent', 'main',
@@ -96,24 +96,32 @@ SELECT test.result(11, 'APPROVED');
 SELECT test.approved(12, 900, 'I-3=900', location => 'BOG');
 CREATE FUNCTION test.log(location text DEFAULT '', pos text DEFAULT '', day_from text DEFAULT '',
                          day_to text DEFAULT '', customer text DEFAULT '', invoice text DEFAULT '',
-                         state text DEFAULT '', kind text DEFAULT '', last_four text DEFAULT '',
-                         code text DEFAULT '', amount bigint DEFAULT 0, after text DEFAULT '',
+                         state text DEFAULT '', kind text DEFAULT '', method text DEFAULT '',
+                         last_four text DEFAULT '', code text DEFAULT '', amount bigint DEFAULT 0, after text DEFAULT '',
                          page integer DEFAULT 10) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(ltrim(l.attempt, 'A'), ' ')
       FROM books.transaction_log(location, pos, day_from, day_to, customer, invoice, state, kind,
-                                 last_four, code, amount, after, page) AS l
+                                 method, last_four, code, amount, after, page) AS l
 $$;
 SELECT is(test.log(), '12 11 10 1', 'newest first');
 SELECT is(test.log(location => 'BOG'), '12', 'by location');
 SELECT is(test.log(pos => 'counter1', customer => 'C-2'), '12', 'by customer and POS');
 SELECT is(test.log(invoice => 'I-1'), '1', 'by invoice');
 SELECT is(test.log(state => 'APPROVED', kind => 'REFUND'), '11', 'by state and kind');
+SELECT is(test.log(kind => 'SALE', method => 'KEYED'), '12 10 1', 'by method');
+SELECT is(test.log(method => 'STORED'), NULL, 'and no other method');
+SELECT throws_ok($$SELECT test.log(state => 'APROVED')$$, 'KP001', 'There is no state APROVED.',
+                 'no such state');
+SELECT throws_ok($$SELECT test.log(kind => 'SALES')$$, 'KP001', 'There is no kind SALES.',
+                 'no such kind');
+SELECT throws_ok($$SELECT test.log(method => 'CASH')$$, 'KP001', 'There is no method CASH.',
+                 'no such method');
 SELECT is(test.log(last_four => '1111', amount => 900), '12', 'by last four and amount');
 SELECT is(test.log(code => 'AUTH10'), '10', 'by authorisation code');
 SELECT is(test.log(code => 'Refund AUTH11'), '11', 'a refund''s code with its word');
 SELECT is(test.log(page => 2), '12 11 10', 'a page of two, and one more row');
 SELECT is((SELECT test.log(after => l.cursor, page => 2)
-             FROM books.transaction_log('', '', '', '', '', '', '', '', '', '', 0, '', 10) AS l
+             FROM books.transaction_log('', '', '', '', '', '', '', '', '', '', '', 0, '', 10) AS l
             WHERE l.attempt = test.ref(11)), '10 1', 'the next page begins after the cursor');
 SELECT test.force(1, $$created_at = '2026-03-02 04:59:59Z'$$);
 SELECT test.force(10, $$created_at = '2026-03-01 05:00:00Z'$$);
@@ -123,7 +131,7 @@ SELECT is(test.log(day_to => '2026-02-28'), NULL, 'and no other');
 SELECT throws_ok($$SELECT test.log(day_from => '2026-02-29')$$, 'KP001', NULL, 'no such day');
 SELECT throws_ok($$SELECT test.log(after => 'nonsense')$$, 'KP001', NULL, 'no such cursor');
 SELECT is((SELECT to_reconcile || ' ' || authorisation_code FROM books.transaction_log(
-              '', '', '', '', '', '', '', 'REFUND', '', '', 0, '', 10)), 'true Refund AUTH11',
+              '', '', '', '', '', '', '', 'REFUND', '', '', '', 0, '', 10)), 'true Refund AUTH11',
           'a refund is to reconcile by hand');
 SELECT is((SELECT string_agg(to_state, ' ') FROM books.payment_story('pay_10')),
           'SENDING APPROVED SENDING APPROVED', 'a story');

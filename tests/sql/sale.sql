@@ -1,7 +1,7 @@
 -- A sale's beginning: each outcome, and that a refused request leaves nothing.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(65);
+SELECT plan(74);
 
 CREATE FUNCTION test.refused(b payment.sale_begun) RETURNS text LANGUAGE sql
 RETURN (b).outcome || ' ' || (b).code || ' ' || (b).field;
@@ -33,6 +33,10 @@ SELECT is(test.refused(test.sale(10, 100, location => 'XXX')), 'REFUSED location
           'unknown location');
 SELECT is(test.refused(test.sale(10, 100, location => 'OFF')), 'REFUSED location_disabled location',
           'disabled location');
+SELECT is(test.refused(payment.sale_begin('pay_10', test.ref(10), 'gw-1', 'MIA/counter1', 'key-10', 'print', 'MIA',
+              'counter1', 'SALE', 100, 'USD', NULL, NULL, 'hold_10', NULL, 'VISA', '1111', '1230',
+              'KEYED', NULL, false, '{clearent-west}')), 'REFUSED credential_missing location',
+          'a location whose account has no key');
 SELECT is(test.refused(test.sale(10, 100, currency => 'EUR')), 'REFUSED currency_mismatch currency',
           'another currency than the location''s');
 SELECT is(test.refused(test.sale(10, 100, customer => 'C-9')), 'REFUSED customer_unknown customer',
@@ -99,6 +103,36 @@ SELECT is((SELECT reason || ' ' || amount_minor FROM books.suspense WHERE paymen
           'VIRTUAL_TERMINAL 700', 'money without an invoice waits to be reconciled by hand');
 SELECT is((SELECT credit FROM books.journal WHERE payment = 'pay_33'), 'suspense',
           'and never passes to accounting');
+
+-- oldest first
+CREATE FUNCTION test.oldest_first(n integer, amount bigint, customer text DEFAULT 'C-1')
+RETURNS payment.sale_begun LANGUAGE sql AS $$
+    SELECT payment.sale_begin('pay_' || n, test.ref(n), 'gw-1', 'MIA/counter1', 'key-' || n,
+                              'print-' || n, 'MIA', 'counter1', 'SALE', amount, 'USD', customer,
+                              '[]', 'hold_' || n, NULL, 'VISA', '1111', '1230', 'KEYED', NULL, true)
+$$;
+CREATE FUNCTION test.parts(n integer) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT string_agg(invoice || '=' || amount_minor, ',' ORDER BY position)
+      FROM payment.invoice_part WHERE payment = 'pay_' || n
+$$;
+INSERT INTO books.customer VALUES ('C-3', 'Lily & Co', '');
+INSERT INTO books.invoice VALUES
+    ('O-9', 'C-3', 'MIA', '2025-12-01', '2026-01-31', 100, 100, 'USD'),
+    ('O-8', 'C-3', 'BOG', '2025-12-02', '2025-12-31', 200, 150, 'USD'),
+    ('O-7', 'C-3', 'MIA', '2025-12-02', '2026-01-31', 300, 300, 'USD'),
+    ('O-1', 'C-3', 'MIA', '2025-01-01', '2025-01-31', 300, 0, 'USD'),
+    ('O-2', 'C-3', 'MIA', '2025-01-01', '2025-01-31', 300, 300, 'EUR');
+SELECT is(test.refused(test.oldest_first(34, 551, 'C-3')),
+          'REFUSED amount_above_open amount_minor', 'more than is open of the customer');
+SELECT is((test.oldest_first(34, 1, 'C-2')).outcome, 'MINE', 'as little as one cent can be paid');
+SELECT is(test.parts(34), 'I-3=1', 'on the only invoice');
+SELECT is((test.oldest_first(35, 270, 'C-3')).outcome, 'MINE', 'a part of what is open is paid');
+SELECT is(test.parts(35), 'O-9=100,O-8=150,O-7=20', 'by date, due date, number; paid ones left out');
+SELECT is(test.refused(test.oldest_first(36, 1, 'C-3')),
+          'REFUSED invoice_payment_in_progress oldest_first', 'not past a payment under way');
+SELECT test.result(35, 'APPROVED');
+SELECT is(test.open('O-7'), '280 PARTLY_PAID', 'applied as it was split');
+SELECT is((test.oldest_first(36, 280, 'C-3')).outcome, 'MINE', 'the rest is paid');
 
 -- answers
 SELECT is((SELECT outcome || ' ' || authorisation_code || ' ' || captured_minor

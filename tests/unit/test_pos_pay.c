@@ -77,6 +77,19 @@ static void test_split(void **state)
     assert_null(pos_pay_check(&pay));
 }
 
+static void test_oldest_first(void **state)
+{
+    (void)state;
+    pay.oldest_first = true;
+    refused("customer_missing", "customer");
+    snprintf(pay.customer, sizeof pay.customer, "C-1");
+    assert_null(pos_pay_check(&pay));
+    pay.invoices = parts;
+    pay.invoices_count = 1;
+    parts[0].amount_minor = 8000;
+    refused("split_ambiguous", "oldest_first");
+}
+
 /* Clerks paste the number into the wrong field; those fields are kept in clear. */
 static void test_number_in_a_text(void **state)
 {
@@ -112,6 +125,7 @@ int main(void)
         cmocka_unit_test_setup(test_one_card, fresh),
         cmocka_unit_test_setup(test_code_and_save, fresh),
         cmocka_unit_test_setup(test_split, fresh),
+        cmocka_unit_test_setup(test_oldest_first, fresh),
         cmocka_unit_test_setup(test_number_in_a_text, fresh),
     };
     return cmocka_run_group_tests(tests, start, NULL);

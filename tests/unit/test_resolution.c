@@ -118,8 +118,8 @@ static void every_field_of_a_sale_is_in_its_fingerprint(void **state)
                             .description = "d",
                             .invoices = parts,
                             .invoices_count = 2};
-    struct msg_sale other[10];
-    for (size_t i = 0; i < 10; i++) {
+    struct msg_sale other[11];
+    for (size_t i = 0; i < 11; i++) {
         other[i] = base;
     }
     struct msg_invoice_part changed[2] = {parts[0], {.invoice = "B", .amount_minor = 3}};
@@ -133,11 +133,12 @@ static void every_field_of_a_sale_is_in_its_fingerprint(void **state)
     strcpy(other[7].description, "e");
     other[8].invoices_count = 1;
     other[9].invoices = changed;
+    other[10].oldest_first = true;
     char first[FINGERPRINT_SIZE], second[FINGERPRINT_SIZE];
     request_fingerprint_sale(&base, first);
     request_fingerprint_sale(&base, second);
     assert_string_equal(first, second);
-    for (size_t i = 0; i < 10; i++) {
+    for (size_t i = 0; i < 11; i++) {
         request_fingerprint_sale(&other[i], second);
         assert_string_not_equal(first, second);
     }
