@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.suite.business import invoice, new_key, open_business, pay
-from tests.suite.suite import Suite, wait_until
+from tests.suite.business import new_key, open_business, pay
+from tests.suite.frames import Refused
+from tests.suite.suite import TERMINAL_ID, Suite, wait_until
 
 FAST = 60
 
@@ -68,6 +69,35 @@ def test_R4_exact_day_is_in_balance_and_stays_so(shop):
     assert again == answer | {"batches": again["batches"]}
 
 
+def test_R7_close_again_gives_the_same_result(shop):
+    first = close(shop)
+    assert first["balanced"]
+    assert close(shop) == first
+    assert close(shop, close_batch=True) == first, "nothing is open that could be closed again"
+
+
+def test_R7_interrupted_close_is_done_by_running_it_again(shop):
+    before = close(shop)
+    shop.simulator.fault("slow_first_byte", op="search", count=1, seconds=2)
+    seen = shop.simulator.stats()["requests"]["search"]
+    with shop.operator() as settled:
+        settled.send("day_close", {"location": "MIA", "day": today()})
+        wait_until(lambda: shop.simulator.stats()["requests"]["search"] > seen,
+                   what="the question to the processor")
+        shop.restart_daemon("settled")
+    shop.simulator.no_faults()
+    assert close(shop) == before
+
+
+def test_R7_a_day_before_the_first_payment_is_closed_too(shop):
+    with shop.operator() as settled:
+        answer = settled.call("day_close", {"location": "BOG", "day": "2026-01-05"})
+    assert answer["balanced"] and answer.get("net_minor", 0) == 0
+    with shop.operator() as settled, pytest.raises(Refused) as refused:
+        settled.call("day_close", {"location": "BOG", "day": "2099-01-01"})
+    assert (refused.value.code, refused.value.field) == ("day_not_begun", "day")
+
+
 def test_R4_each_kind_of_difference_is_named(shop):
     hidden, changed = sale(shop, 1100), sale(shop, 1200)
     shop.simulator.hide(row_of(shop, hidden)["id"])
@@ -86,6 +116,32 @@ def test_R4_each_kind_of_difference_is_named(shop):
     assert [d["sentence"] for d in answer["differences"] if not d["sentence"]] == []
 
 
+def kinds_added(shop, before):
+    """The kinds that the close names now and did not name then."""
+    now = kinds(close(shop))
+    for kind in before:
+        now.remove(kind)
+    return now
+
+
+def test_R4_voided_at_the_processors_desk_is_a_difference_of_status(shop):
+    before = kinds(close(shop))
+    payment = sale(shop, 1310)
+    assert kinds_added(shop, before) == []
+    shop.simulator.portal(op="void", id=row_of(shop, payment)["id"])
+    assert kinds_added(shop, before) == ["STATUS"]
+    named = [d for d in close(shop)["differences"] if d["kind"] == "STATUS"][0]
+    assert named["payment"] == payment["payment"] and named["sentence"]
+
+
+def test_R4_charged_twice_at_the_processors_desk_is_a_duplicate(shop):
+    before = kinds(close(shop))
+    payment = sale(shop, 1320)
+    shop.simulator.portal(op="sale", terminal=TERMINAL_ID, amount="13.20",
+                          ref=payment["attempt"], last_four="1111")
+    assert kinds_added(shop, before) == ["DUPLICATE"]
+
+
 def test_a_day_with_an_unresolved_payment_is_not_in_balance(shop):
     shop.simulator.fault("answer_lost", op="sale", count=1)
     shop.simulator.fault("search_500", op="search", count=0)
@@ -101,32 +157,14 @@ def test_a_day_with_an_unresolved_payment_is_not_in_balance(shop):
                    ["outcome"] == "APPROVED", patience=30, what="the outcome")
 
 
-def test_P3_virtual_terminal_is_to_reconcile_by_hand(shop):
-    number = invoice(shop, 900)
-    virtual = sale(shop, 800)
-    applied = sale(shop, 900, customer="C-1",
-                   invoices=[{"invoice": number, "amount_minor": 900}])
-    with shop.operator() as settled:
-        rows = settled.call("log", {"location": "MIA"})["rows"]
-    marks = {row["payment"]: row.get("to_reconcile", False) for row in rows}
-    assert marks[virtual["payment"]] and not marks[applied["payment"]]
-
-
-def test_R1_log_filters(shop):
-    number = invoice(shop, 4321)
-    answer = sale(shop, 4321, customer="C-1",
-                  invoices=[{"invoice": number, "amount_minor": 4321}])
-    sale(shop, 4322)
-    with shop.operator() as settled:
-        for wanted in ({"invoice": number}, {"amount_minor": 4321},
-                       {"authorisation_code": answer["authorisation_code"]},
-                       {"customer": "C-1", "amount_minor": 4321}):
-            rows = settled.call("log", {"location": "MIA", **wanted})["rows"]
-            assert [row["payment"] for row in rows] == [answer["payment"]], wanted
-        assert settled.call("log", {"location": "BOG"})["rows"] == []
-        assert all(row["last_four"] == "1111" for row in
-                   settled.call("log", {"last_four": "1111", "limit": 5})["rows"])
-        page = settled.call("log", {"location": "MIA", "limit": 2})
-        other = settled.call("log", {"location": "MIA", "limit": 2, "after": page["next"]})
-    seen = [row["attempt"] for row in page["rows"] + other["rows"]]
-    assert len(seen) == len(set(seen)) == 4
+def test_R4_executed_after_midnight_at_the_processor_is_a_difference_of_date(shop):
+    """Last in this file: the processor's clock never goes back."""
+    before = kinds(close(shop))
+    now = datetime.datetime.now(ZoneInfo("America/New_York"))
+    midnight = (now + datetime.timedelta(days=1)).replace(hour=0, minute=0, second=0)
+    shop.simulator.clock(advance_seconds=int((midnight - now).total_seconds()) + 600)
+    payment = sale(shop, 1330)
+    answer = close(shop)
+    assert kinds_added(shop, before) == ["DATE"]
+    named = [d for d in answer["differences"] if d["kind"] == "DATE"][0]
+    assert named["payment"] == payment["payment"] and not answer["balanced"]

@@ -61,47 +61,6 @@ def test_P5_one_payment_over_several_invoices(suite, pos):
     assert states == {first: "0", second: "3000"}
 
 
-@pytest.mark.parametrize("change, code, field", [
-    ({"amount_minor": 0}, "field_bounds", "amount_minor"),
-    ({"amount_minor": -5}, "field_bounds", "amount_minor"),
-    ({"amount_minor": "8000"}, "field_type", "amount_minor"),
-    ({"amount_minor": 80.5}, "field_type", "amount_minor"),
-    ({"surprise": 1}, "field_unknown", "surprise"),
-    ({"currency": "EUR"}, "currency_mismatch", "currency"),
-    ({"location": "NOWHERE"}, "location_unknown", "location"),
-    ({"customer": "C-404"}, "customer_unknown", "customer"),
-    ({"card": card("4111111111111112")}, "pan_invalid", "card.pan"),
-    ({"card": card(year=2020)}, "card_expired", "card.expiry_year"),
-    ({"invoices": [{"invoice": "INV-404", "amount_minor": 8000}]}, "invoice_unknown",
-     "invoices[0].invoice"),
-    ({"invoices": [{"invoice": "INV-404", "amount_minor": 1}]}, "split_mismatch", "invoices"),
-])
-def test_bad_input_is_refused_by_name_and_nothing_is_written(suite, pos, change, code, field):
-    before = suite.sql("SELECT count(*) FROM payment.attempt"), len(suite.simulator.ledger())
-    with pytest.raises(Refused) as refused:
-        pos.call("pay", {**pay(8000), **change})
-    assert (refused.value.code, refused.value.field) == (code, field)
-    assert refused.value.sentence
-    after = suite.sql("SELECT count(*) FROM payment.attempt"), len(suite.simulator.ledger())
-    assert before == after
-
-
-def test_invoice_limits(suite, pos):
-    number = invoice(suite, 4000)
-    part = [{"invoice": number, "amount_minor": 4001}]
-    with pytest.raises(Refused) as refused:
-        pos.call("pay", pay(4001, customer="C-1", invoices=part))
-    assert refused.value.code == "amount_above_open"
-    part = [{"invoice": number, "amount_minor": 4000}]
-    with pytest.raises(Refused) as refused:
-        pos.call("pay", pay(4000, customer="C-2", invoices=part))
-    assert refused.value.code == "invoice_of_other_customer"
-    assert pos.call("pay", pay(4000, customer="C-1", invoices=part))["outcome"] == "APPROVED"
-    with pytest.raises(Refused) as refused:
-        pos.call("pay", pay(4000, customer="C-1", invoices=part))
-    assert refused.value.code == "invoice_closed"
-
-
 def test_same_key_same_answer_other_request_conflict(suite, pos):
     request = pay(3300)
     first = pos.call("pay", request)

@@ -24,6 +24,15 @@ def message_numbers():
 NUMBERS, NAMES = message_numbers()
 
 
+def frame(name, body, *, magic=b"KPAY", version=1, flags=0, length=None, left_ms=50000,
+          correlation=1, reserved=0):
+    """One frame; a good one unless told otherwise. `name` may be a number, `body` bytes."""
+    number = name if isinstance(name, int) else NUMBERS[name]
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HEADER.pack(magic, version, flags, number, len(payload) if length is None else length,
+                       left_ms, correlation, reserved) + payload
+
+
 class Refused(Exception):
     """An answer of type error."""
 
@@ -65,13 +74,15 @@ class Connection:
     def send(self, name, body, left_ms=50000):
         """Sends a request; returns its correlation id."""
         correlation = next(self.ids)
-        payload = json.dumps(body).encode()
-        header = HEADER.pack(b"KPAY", 1, 0, NUMBERS[name], len(payload), left_ms, correlation, 0)
+        self.send_bytes(frame(name, body, left_ms=left_ms, correlation=correlation))
+        return correlation
+
+    def send_bytes(self, data):
+        """Sends whatever that is."""
         try:
-            self.socket.sendall(header + payload)
+            self.socket.sendall(data)
         except OSError as error:
             raise ConnectionLost(str(error)) from error
-        return correlation
 
     def _read(self, n):
         parts = b""
@@ -85,11 +96,16 @@ class Connection:
             parts += piece
         return parts
 
+    def next(self):
+        """The next answer as it comes: (correlation, name, body)."""
+        _, _, _, number, length, _, answered, _ = HEADER.unpack(self._read(HEADER.size))
+        return answered, NAMES[number], json.loads(self._read(length))
+
     def receive(self, correlation):
         """The answer to that request: (name, body)."""
         while correlation not in self.answers:
-            _, _, _, number, length, _, answered, _ = HEADER.unpack(self._read(HEADER.size))
-            self.answers[answered] = (NAMES[number], json.loads(self._read(length)))
+            answered, name, body = self.next()
+            self.answers[answered] = (name, body)
         return self.answers.pop(correlation)
 
     def call(self, name, body, left_ms=50000):

@@ -137,21 +137,26 @@ class Suite:
         subprocess.run(["openssl", *arguments], cwd=self.directory, check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def certificate(self, name, subject, extra="subjectAltName=IP:127.0.0.1,DNS:localhost"):
-        """A certificate of our test authority: NAME.crt and NAME.key."""
+    def certificate(self, name, subject, extra="subjectAltName=IP:127.0.0.1,DNS:localhost",
+                    authority="ca", days=30):
+        """A certificate of our test authority, or of another: NAME.crt and NAME.key."""
         (self.directory / f"{name}.ext").write_text(extra + "\n")
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                      "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-                     "-CAcreateserial", "-days", "30", "-out", f"{name}.crt", "-extfile",
-                     f"{name}.ext")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt", "-CAkey",
+                     f"{authority}.key", "-CAcreateserial", "-days", str(days), "-out",
+                     f"{name}.crt", "-extfile", f"{name}.ext")
+
+    def authority(self, name, subject):
+        """A certificate authority: NAME.crt and NAME.key."""
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                     "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.crt", "-days", "30",
+                     "-subj", subject)
 
     def _certificates(self):
         if (self.directory / "ca.crt").exists():
             return
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                     "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-days", "30", "-subj",
-                     "/CN=Komet test authority")
+        self.authority("ca", "/CN=Komet test authority")
         self.certificate("server", "/CN=localhost")
         self.certificate("processor", "/CN=localhost")
         self.certificate("pos-miami", "/OU=MIA/CN=counter1")
@@ -290,9 +295,34 @@ class Suite:
     def operator(self, daemon="settled"):
         return Connection(self.socket_path(daemon))
 
-    def pos_tls(self, port, name="pos-miami"):
+    def connect_as(self, uid, daemon):
+        """A connection that the daemon's kernel says is made by that user, of the suite's group."""
+        ours, theirs = socket.socketpair()
+        child = os.fork()
+        if child == 0:
+            try:
+                if uid != os.geteuid():
+                    os.setgroups([])
+                    os.setgid(GROUP)
+                    os.setuid(uid)
+                made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                made.connect(str(self.socket_path(daemon)))
+                socket.send_fds(theirs, [b"x"], [made.fileno()])
+            finally:
+                os._exit(0)
+        theirs.close()
+        os.waitpid(child, 0)
+        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+        ours.close()
+        assert descriptors, f"user {uid} can't connect to {daemon}"
+        return Connection(socket.socket(fileno=descriptors[0]))
+
+    def pos_tls(self, port, name="pos-miami", newest=ssl.TLSVersion.TLSv1_3):
+        """As the POS of that certificate; without one if `name` is None."""
         context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
-        context.load_cert_chain(self.directory / f"{name}.crt", self.directory / f"{name}.key")
+        context.maximum_version = newest
+        if name is not None:
+            context.load_cert_chain(self.directory / f"{name}.crt", self.directory / f"{name}.key")
         raw = socket.create_connection(("127.0.0.1", port), timeout=10)
         return Connection(context.wrap_socket(raw, server_hostname="localhost"))
 
