@@ -28,7 +28,10 @@ def own_suite(settings=None, fast=FAST, start=True):
 def pos_port(suite):
     """The port that terminald took for KOMETPAY_POS_LISTEN=127.0.0.1:0."""
     pid = suite.processes["terminald"].pid
-    own = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")}
+    own = set()
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # a connection that has ended meanwhile
+            own.add(os.readlink(entry.path))
     with open(f"/proc/{pid}/net/tcp", encoding="ascii") as table:
         rows = [line.split() for line in table][1:]
     ports = [int(row[1].split(":")[1], 16) for row in rows
