@@ -251,6 +251,13 @@ void instance_look(void)
     }
 }
 
+void instance_database_ready(void)
+{
+    if (own.retry && !own.registered) {
+        timer_arm(own.retry, 1);
+    }
+}
+
 void instance_register(struct gatewayd *g, void (*ready)(struct gatewayd *g))
 {
     own.ready = ready;

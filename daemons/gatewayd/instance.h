@@ -11,6 +11,8 @@ struct error *instance_lock(struct gatewayd *g, const char *state_dir) MUST_CHEC
 /* Registers with the database and ends the instances that are proved dead; then calls `ready`.
  * Repeats by itself until the database answered. */
 void instance_register(struct gatewayd *g, void (*ready)(struct gatewayd *g));
+/* The database has come: a registration that waits for it is tried at once. */
+void instance_database_ready(void);
 
 /* Looks at once whether this instance still lives: after a refusal `instance_ended`. */
 void instance_look(void);

@@ -120,6 +120,9 @@ static void database_changed(void *context, bool ready)
     struct gatewayd *g = context;
     g->database_lost_boot_ms = ready ? 0 : clock_boot_ms();
     daemon_status(g->daemon, ready ? "database ready" : "waiting for the database");
+    if (ready) {
+        instance_database_ready();
+    }
 }
 
 /* Work that runs is finished; what is left after the longest wait is found by the next instance. */

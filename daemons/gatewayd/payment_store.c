@@ -19,6 +19,7 @@ enum {
     ABSENT,
     CANCEL,
     DUE,
+    CLAIMS_DROP,
     ANSWER,
     ANSWER_OF,
     COUNTS,
@@ -69,6 +70,8 @@ const struct statement PAYMENT_STATEMENTS[] = {
                 STATEMENT_WRITE},
     [DUE] = {"due", "SELECT " DUE_COLUMNS " FROM payment.due($1,$2::int,$3::bigint)", 3, 20,
              STATEMENT_WRITE},
+    [CLAIMS_DROP] = {"claims_drop", "SELECT payment.claims_drop($1) AS dropped", 1, 1,
+                     STATEMENT_WRITE},
     [ANSWER] = {"answer", "SELECT " TOLD_COLUMNS " FROM payment.answer($1,$2,$3,$4) AS t", 4,
                 TOLD_COUNT, STATEMENT_READ},
     [ANSWER_OF] = {"answer_of", "SELECT " TOLD_COLUMNS " FROM payment.answer_of($1) AS t", 1,
@@ -294,6 +297,12 @@ void payment_store_due(struct database *db, const char *holder, int64_t limit, i
     const char *parameters[] = {holder, number_text(limit, &count),
                                 number_text(horizon_ms, &horizon)};
     call(db, DUE, parameters, done, context);
+}
+
+void payment_store_claims_drop(struct database *db, const char *holder, database_done *done,
+                               void *context)
+{
+    call(db, CLAIMS_DROP, (const char *[]){holder}, done, context);
 }
 
 void payment_store_answer(struct database *db, const char *scope, const char *key,

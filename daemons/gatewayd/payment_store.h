@@ -74,6 +74,9 @@ void payment_store_cancel(struct database *db, const char *scope, const char *ke
                           const char *actor, database_done *done, void *context);
 void payment_store_due(struct database *db, const char *holder, int64_t limit, int64_t horizon_ms,
                        database_done *done, void *context);
+/* Makes due again what `holder` may have claimed when the answer to its claim was lost. */
+void payment_store_claims_drop(struct database *db, const char *holder, database_done *done,
+                               void *context);
 /* scope and key, or payment and the asker's location ("" = any); the others NULL. */
 void payment_store_answer(struct database *db, const char *scope, const char *key,
                           const char *payment, const char *location, database_done *done,

@@ -17,6 +17,7 @@ struct resolver {
     unsigned running, asked;
     bool started, stopped, claiming, expected;
     bool more; /* the last claim was filled: more may be due */
+    bool doubt; /* rows may be claimed for us that we don't know of */
 };
 
 static void turn(void *context);
@@ -40,8 +41,9 @@ static void claimed(void *context, enum database_outcome outcome, const struct r
                     const struct error *e)
 {
     struct resolver *r = context;
-    (void)e; /* a claim in doubt is dropped: its rows are due again two minutes later */
+    (void)e;
     r->claiming = false;
+    r->doubt = outcome == DATABASE_UNKNOWN;
     size_t count = outcome == DATABASE_DONE ? rows_count(rows) : 0;
     for (size_t i = 0; i < count; i++) {
         r->running++;
@@ -56,13 +58,30 @@ static void claimed(void *context, enum database_outcome outcome, const struct r
     timer_arm(r->turn, wait_ms);
 }
 
+static void dropped(void *context, enum database_outcome outcome, const struct rows *rows,
+                    const struct error *e)
+{
+    struct resolver *r = context;
+    (void)rows, (void)e;
+    r->claiming = false;
+    r->doubt = outcome != DATABASE_DONE;
+    if (!r->stopped) {
+        timer_arm(r->turn, r->g->resolver_period_ms);
+    }
+}
+
 static void turn(void *context)
 {
     struct resolver *r = context;
     if (r->stopped || r->claiming) {
         return;
     }
-    if (r->running >= INQUIRIES_MAX) {
+    if (r->doubt && r->running == 0) {
+        r->claiming = true;
+        payment_store_claims_drop(r->g->db, r->g->instance, dropped, r);
+        return;
+    }
+    if (r->doubt || r->running >= INQUIRIES_MAX) {
         timer_arm(r->turn, r->g->resolver_period_ms);
         return;
     }

@@ -1,7 +1,7 @@
 -- Recovery: instances of gatewayd, and the claims of what is unresolved. Must never take an attempt
 -- in SENDING from an instance that wasn't proved dead.
--- Locks: the instance (advisory: shared by who acts, exclusive by who ends it), a payment's root
--- attempt, the attempt. Claims skip what is locked; nobody waits for them.
+-- Locks: the instance (advisory: shared by who acts, exclusive by who ends it), its claims (advisory),
+-- a payment's root attempt, the attempt. Claims skip what is locked; nobody waits for them.
 SET LOCAL ROLE kometpay_owner;
 
 CREATE FUNCTION payment.instance_start(p_id text, p_host text, p_boot_id text, p_pid integer,
@@ -29,7 +29,8 @@ AS $$
 $$;
 
 -- Marks an instance ended, that was proved dead (or that says so of itself as its last act), and
--- makes what it was sending due. Waits until its last transaction has ended. True if it was alive.
+-- makes due what it was sending or had claimed. Waits until its last transaction has ended. True if
+-- it was alive.
 CREATE FUNCTION payment.instance_end(p_id text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -44,7 +45,7 @@ BEGIN
     END IF;
     WITH due AS (
         UPDATE payment.attempt a SET next_try_at = clock_timestamp()
-         WHERE a.holder = p_id AND a.state = 'SENDING'
+         WHERE a.holder = p_id AND (a.state = 'SENDING' OR a.claimed_at IS NOT NULL)
            AND a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW') -- by attempt_open
         RETURNING 1)
     SELECT count(*) INTO v_due FROM due;
@@ -71,6 +72,7 @@ BEGIN
     IF NOT payment.holder_lives(p_holder) THEN
         RETURN;
     END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended(p_holder, 2)); -- see claims_drop
     FOR a IN
         SELECT t.* FROM payment.attempt t
          WHERE t.next_try_at <= v_now
@@ -111,6 +113,25 @@ BEGIN
               FROM payment.attempt t JOIN payment.payment p ON p.id = t.payment
              WHERE t.ref = a.ref;
     END LOOP;
+END
+$$;
+
+-- The answer to a claim was lost: what this instance may have claimed is due again, at once. Waits
+-- until that claim has ended, one way or the other. Called while no inquiry is under way; should one
+-- run all the same, the next epoch fences it.
+CREATE FUNCTION payment.claims_drop(p_holder text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_dropped bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(p_holder, 2));
+    UPDATE payment.attempt a SET next_try_at = clock_timestamp(), claimed_at = NULL
+     WHERE a.holder = p_holder AND a.claimed_at IS NOT NULL
+       AND a.state IN ('UNKNOWN', 'REVERSING', 'REVIEW')
+       AND a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW'); -- by attempt_open
+    GET DIAGNOSTICS v_dropped = ROW_COUNT;
+    RETURN v_dropped;
 END
 $$;
 
@@ -168,6 +189,7 @@ GRANT EXECUTE ON FUNCTION
     payment.instance_others(text),
     payment.instance_end(text),
     payment.due(text, integer, bigint),
+    payment.claims_drop(text),
     payment.attempt_absent(text, text, integer),
     payment.wake(text, text),
     payment.counts()

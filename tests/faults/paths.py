@@ -1,12 +1,17 @@
-"""The money paths that are killed: each is a clerk's act, asked again until its answer is final."""
+"""The money paths that are killed: each is a clerk's act, asked again until its answer is final.
+Must never ask with a new key for what an old key may have done."""
 
+import datetime
 import time
+from zoneinfo import ZoneInfo
 
-from tests.suite.business import MASTERCARD, VISA, card, new_key, pay
+from tests.faults.ledger import Told
+from tests.suite.business import MASTERCARD, VISA, card, invoice, new_key, pay
 from tests.suite.frames import ConnectionLost, Refused
 
 FINAL = ("APPROVED", "DECLINED", "NOT_CHARGED")
 PATIENCE_S = 60
+ASK_S = 6
 
 
 class Stuck(Exception):
@@ -17,17 +22,25 @@ class Clerk:
     """A POS as the protocol asks of it: the key is kept, the same request is asked again, and what
     was said is remembered, for it must never change."""
 
-    def __init__(self, suite, revive):
-        self.suite = suite
-        self.revive = revive
+    def __init__(self, bench, patience=PATIENCE_S):
+        self.bench = bench
+        self.suite = bench.suite
+        self.patience = patience
         self.told = {}
+        self.cancel_accepted = set()
+        self.complaints = []    # what an act itself finds wrong
 
     def remember(self, key, answer):
+        """What was said is checked at once: it must be committed, and 'not charged' be over."""
         if answer["outcome"] in FINAL:
-            self.told.setdefault(key, []).append((answer["outcome"], answer.get("attempt")))
+            at = self.bench.ledger_end() if answer["outcome"] != "APPROVED" else -1
+            self.told.setdefault(key, []).append(
+                Told(answer["outcome"], self.bench.stored_state(key), at))
+        elif answer["outcome"] == "CANCEL_ACCEPTED":
+            self.cancel_accepted.add(key)
         return answer
 
-    def once(self, name, body, timeout):
+    def once(self, name, body, timeout=ASK_S):
         """One try; None when nothing certain was said."""
         try:
             with self.suite.pos(timeout) as pos:
@@ -38,24 +51,24 @@ class Clerk:
         except (ConnectionLost, OSError):
             return None
 
-    def act(self, name, body, first_timeout=6):
-        """Asks once, revives who was killed, and asks the same again until it is final."""
-        answer = self.once(name, body, first_timeout)
-        self.revive()
-        deadline = time.monotonic() + PATIENCE_S
+    def act(self, name, body):
+        """Asks once, and the same again until it is final; who was killed meanwhile is revived."""
+        answer = self.once(name, body)
+        deadline = time.monotonic() + self.patience
         while answer is None or answer["outcome"] not in (*FINAL, "REFUSED"):
+            self.bench.after_first_try()
             if time.monotonic() > deadline:
                 raise Stuck(f"{name} {body['key']}: last answer {answer}")
             time.sleep(0.01)
             if answer is None:
-                answer = self.once(name, body, 6)
+                answer = self.once(name, body)
             else:
-                status = {"key": body["key"], "location": "MIA"}
-                answer = self.once("payment_status", status, 6)
+                answer = self.once("payment_status", {"key": body["key"], "location": "MIA"})
+        self.bench.after_first_try()
         return answer
 
 
-def sale_typed(clerk):
+def sale_typed(clerk, _):
     clerk.act("pay", pay(4200))
 
 
@@ -66,6 +79,21 @@ def prepare_token(clerk):
 
 def sale_token(clerk, token):
     clerk.act("pay", pay(4300, customer="C-1", token=token))
+
+
+def prepare_invoice(clerk):
+    return invoice(clerk.suite, 4700)
+
+
+def sale_invoice(clerk, number):
+    """Paid once or open in full, whatever happens in between."""
+    answer = clerk.act("pay", pay(4700, customer="C-1", invoices=[
+        {"invoice": number, "amount_minor": 4700}]))
+    clerk.bench.settled()
+    opened = clerk.bench.sql("SELECT open_minor FROM books.invoice WHERE invoice = %s", number)
+    expected = 0 if answer["outcome"] == "APPROVED" else 4700
+    if opened != [(expected,)]:
+        clerk.complaints.append(f"invoice {number}: {answer['outcome']}, and {opened} is open")
 
 
 def prepare_sale(clerk):
@@ -80,24 +108,20 @@ def refund(clerk, payment):
     clerk.act("refund", {"key": new_key(), "location": "MIA", "payment": payment})
 
 
-def auth_capture(clerk):
+def auth_capture(clerk, _):
     authorised = clerk.act("pay", pay(4500, kind="AUTH", card=card(VISA)))
     if authorised["outcome"] == "APPROVED":
         clerk.act("capture", {"key": new_key(), "location": "MIA",
                               "payment": authorised["payment"]})
 
 
-def cancel(clerk):
+def cancel(clerk, _):
     """A sale, and its cancellation as soon as its key is known."""
     request = pay(4600)
     try:
-        with clerk.suite.pos(6) as pos:
+        with clerk.suite.pos(ASK_S) as pos:
             asked = pos.send("pay", request)
-            try:
-                with clerk.suite.pos(6) as other:
-                    other.call("cancel", {"key": request["key"], "location": "MIA"})
-            except Refused:
-                pass
+            clerk.once("cancel", {"key": request["key"], "location": "MIA"})
             name, answer = pos.receive(asked)
             if name == "payment_answer":
                 clerk.remember(request["key"], answer)
@@ -106,38 +130,60 @@ def cancel(clerk):
     clerk.act("pay", request)
 
 
+def today():
+    return datetime.datetime.now(ZoneInfo("America/New_York")).date().isoformat()
+
+
+def close_once(clerk, **more):
+    try:
+        with clerk.suite.operator() as settled:
+            return settled.call("day_close", {"location": "MIA", "day": today(), **more}, 20000)
+    except (Refused, ConnectionLost, OSError) as why:
+        return str(why)
+
+
+def batches_closed(clerk, since):
+    return sum(row["op"] == "batch_close" for row in clerk.suite.simulator.ledger(since))
+
+
+def close(clerk, payment):
+    """Run again after a crash, the day's close ends in balance, with one batch, and stays so."""
+    before = clerk.bench.ledger_end()
+    answer = close_once(clerk, close_batch=True)
+    deadline = time.monotonic() + clerk.patience
+    while isinstance(answer, str):
+        clerk.bench.after_first_try()
+        if time.monotonic() > deadline:
+            raise Stuck(f"day_close: {answer}")
+        time.sleep(0.02)
+        answer = close_once(clerk, close_batch=True)
+    clerk.bench.after_first_try()
+    # pending or failed: a later run closes it
+    while not batches_closed(clerk, before):
+        if time.monotonic() > deadline:
+            raise Stuck("the batch stays open")
+        close_once(clerk, close_batch=True)
+    again = close_once(clerk)
+    if not isinstance(again, dict) or not again["balanced"] or again["differences"]:
+        clerk.complaints.append(f"close after {payment}: {again}")
+    elif close_once(clerk) != again:
+        clerk.complaints.append(f"close after {payment}: run again it says something else")
+    if batches_closed(clerk, before) != 1:
+        clerk.complaints.append(f"close after {payment}: more than one batch was closed")
+
+
 def nothing(_clerk):
     return None
 
 
 # name: (what must be there before, the act)
 PATHS = {
-    "sale_typed": (nothing, lambda clerk, _: sale_typed(clerk)),
+    "sale_typed": (nothing, sale_typed),
     "sale_token": (prepare_token, sale_token),
-    "auth_capture": (nothing, lambda clerk, _: auth_capture(clerk)),
+    "sale_invoice": (prepare_invoice, sale_invoice),
+    "auth_capture": (nothing, auth_capture),
     "void": (prepare_sale, void),
     "refund": (prepare_sale, refund),
-    "cancel": (nothing, lambda clerk, _: cancel(clerk)),
-}
-
-# What the processor does meanwhile: list of faults put on order before the act.
-SCRIPTS = {
-    "none": [],
-    "answer_lost": [{"fault": "answer_lost", "op": "any"}],
-    "answer_reset": [{"fault": "answer_reset", "op": "any"}],
-    "500_after_charge": [{"fault": "500_after_charge", "op": "any"}],
-    "500_not_executed": [{"fault": "500_not_executed", "op": "any"}],
-    "reset_before": [{"fault": "reset_before", "op": "any"}],
-    "slow": [{"fault": "slow_first_byte", "op": "any", "seconds": 0.2}],
-    "late_execution": [{"fault": "late_execution", "op": "any", "seconds": 0.1}],
-    "truncated": [{"fault": "truncated_json", "op": "any"}],
-    "foreign": [{"fault": "foreign_answer", "op": "any"}],
-    "previously_approved": [{"fault": "previously_approved_other_card", "op": "any"}],
-    "duplicate_402": [{"fault": "duplicate_402", "op": "any"}],
-    "lost_then_lag": [{"fault": "answer_lost", "op": "any"},
-                      {"fault": "not_found_then_found", "op": "search", "count": 2}],
-    "lost_then_search_500": [{"fault": "answer_lost", "op": "any"},
-                             {"fault": "search_500", "op": "search", "count": 3}],
-    "void_unknown": [{"fault": "void_unknown", "op": "void"}],
-    "refund_lost": [{"fault": "refund_answer_lost", "op": "refund"}],
+    "cancel": (nothing, cancel),
+    "close": (prepare_sale, close),
 }

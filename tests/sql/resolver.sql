@@ -1,7 +1,7 @@
 -- Recovery: claims, epochs, instances, horizons.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(45);
+SELECT plan(53);
 
 -- an outcome that is unclear
 SELECT test.sale(1, 100);
@@ -84,7 +84,26 @@ SELECT test.result(10, 'REVIEW', 3, 'gw-2', next_try_ms => 3600000)
   FROM payment.due('gw-2', 10, 60000) WHERE ref = test.ref(10);
 SELECT is(payment.wake(NULL, NULL), 1::bigint, 'at any processor; in REVIEW too');
 SELECT is(payment.instance_end('gw-2'), true, 'the one that had claimed the void dies');
-SELECT is(payment.wake(NULL, NULL), 1::bigint, 'what a dead one had claimed is due at once');
+SELECT is(payment.wake(NULL, NULL), 0::bigint, 'what it had claimed is due already');
+
+-- a claim whose answer was lost, and a resolver that died with its claim
+SELECT payment.instance_start('gw-4', 'host', 'boot', 4, '4');
+SELECT test.sale(20, 100, holder => 'gw-4');
+SELECT test.result(20, 'UNKNOWN', 1, 'gw-4', next_try_ms => 0, horizon_ms => 60000);
+CREATE VIEW test.due_20 AS
+    SELECT next_try_at <= clock_timestamp() AS due FROM payment.attempt WHERE ref = test.ref(20);
+SELECT isnt_empty($$SELECT * FROM payment.due('gw-4', 100, 60000) WHERE ref = test.ref(20)$$, 'claimed');
+SELECT is((SELECT due FROM test.due_20), false, 'for two minutes it is nobody else''s');
+SELECT is(payment.claims_drop('gw-1'), 0::bigint, 'others drop nothing of it');
+SELECT ok(payment.claims_drop('gw-4') > 0, 'a claim that may have been made is dropped');
+SELECT is((SELECT due FROM test.due_20), true, 'and due again at once');
+SELECT is((SELECT epoch FROM payment.due('gw-4', 100, 60000) WHERE ref = test.ref(20)), 3,
+          'the next claim fences what was done under the lost one');
+SELECT payment.instance_start('gw-5', 'host', 'boot', 5, '5');
+SELECT payment.instance_end('gw-4');
+SELECT is((SELECT due FROM test.due_20), true, 'what a dead resolver had claimed is due at once');
+SELECT is((SELECT epoch FROM payment.due('gw-5', 100, 60000) WHERE ref = test.ref(20)), 4,
+          'and taken over');
 SELECT is_empty('SELECT * FROM payment.event_verify()', 'all stories are whole');
 SELECT * FROM finish();
 ROLLBACK;

@@ -386,8 +386,8 @@ class Simulator:
     def alter(self, identifier, amount):
         return self._ask("POST", "alter", {"id": identifier, "amount": amount})
 
-    def stats(self):
-        return self._ask("GET", "stats")
+    def stats(self, brief=0):
+        return self._ask("GET", "stats?brief=1" if brief else "stats")
 
 
 def wait_until(condition, patience=20, period=0.02, what="it"):

@@ -1,0 +1,2 @@
+def prove_mutants(variant, workers):
+    return 0, 0
