@@ -38,7 +38,7 @@ class Bench:
         self.connection = self.proxy = None
         self.tracer = self.target = self.restart = None
         self.wrong = []         # found on the way: crashes
-        self.ledger_n = 0
+        self.ledger_n = self.ledger_start = 0
 
     def __enter__(self):
         suite = self.suite
@@ -210,7 +210,8 @@ class Bench:
         prepare, act = PATHS[point.path]
         self.suite.simulator.no_faults()
         clerk = Clerk(self, self.patience)
-        since, ledger_from = self.now(), self.ledger_end()
+        since = self.now()
+        self.ledger_start = ledger_from = self.ledger_end()
         before = prepare(clerk)
         self._order(point)
         if point.daemon:
@@ -240,6 +241,7 @@ class Bench:
         prepare, act = PATHS[path]
         self.suite.simulator.no_faults()
         clerk = Clerk(self, self.patience)
+        self.ledger_start = self.ledger_end()
         before = prepare(clerk)
         for fault in SCRIPTS[script].faults:
             self.suite.simulator.fault(**{"count": 1, **fault})
