@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "lib/memory.h"
+#include "lib/mutant.h"
 
 #define HEADER_BYTES_MAX (64u * 1024u)
 #define TCP_PATIENCE_MS 20000u
@@ -137,7 +138,7 @@ static int before_sending(void *context, char *remote_ip, char *local_ip, int re
     (void)local_ip;
     (void)remote_port;
     (void)local_port;
-    if (x->request->money && x->sendings > 0) {
+    if (x->request->money && x->sendings > 0 && !MUTANT("auto_resend")) {
         return CURL_PREREQFUNC_ABORT;
     }
     x->sendings++;
@@ -274,7 +275,7 @@ static void set_transport(struct exchange *x)
     /* One file is all: curl's own folder would be trusted besides ours, and with a folder curl
      * reads all certificates anew for each connection. */
     SET(x, CURLOPT_CAPATH, NULL);
-    if (request->money) {
+    if (request->money && !MUTANT("auto_resend")) {
         SET(x, CURLOPT_FRESH_CONNECT, 1L);
         SET(x, CURLOPT_FORBID_REUSE, 1L);
         SET(x, CURLOPT_SOCKOPTFUNCTION, prepare_socket);

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "lib/mutant.h"
+#include "lib/text_copy.h"
 
 #define COMMIT_RETRY_MS 200
 
@@ -33,6 +35,22 @@ static const struct attempt_path FOLLOW_UP_PATH = {{
     [STEP_INTEND] = {attempt_intend, STEP_SEND, STEP_TELL},
     [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
     [STEP_SEND] = {attempt_send, STEP_RECORD, STEP_RECORD},
+    [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
+    [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
+}};
+
+/* Mutants. */
+static const struct attempt_path TELL_BEFORE_COMMIT_PATH = {{
+    [STEP_INTEND] = {attempt_intend, STEP_REVEAL, STEP_TELL},
+    [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
+    [STEP_SEND] = {attempt_send, STEP_TELL, STEP_TELL},
+    [STEP_TELL] = {attempt_tell, STEP_RECORD, STEP_RECORD},
+    [STEP_RECORD] = {attempt_record, STEP_END, STEP_END},
+}};
+static const struct attempt_path SEND_BEFORE_ROW_PATH = {{
+    [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
+    [STEP_SEND] = {attempt_send, STEP_INTEND, STEP_INTEND},
+    [STEP_INTEND] = {attempt_intend, STEP_RECORD, STEP_TELL},
     [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
     [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
 }};
@@ -129,7 +147,16 @@ void attempt_start(struct attempt_job *job, struct ipc_request *request)
         attempt_wait(job, request);
         job->deadline_boot_ms = job->waiters[0].deadline_boot_ms;
     }
-    job->path->steps[STEP_INTEND].start(job);
+    if (MUTANT("tell_before_commit") && job->sale) {
+        job->path = &TELL_BEFORE_COMMIT_PATH;
+    }
+    if (MUTANT("send_before_row") && job->sale) {
+        job->path = &SEND_BEFORE_ROW_PATH;
+        job->step = STEP_REVEAL;
+        TEXT_COPY(job->processor, "clearent");
+        TEXT_COPY(job->account, "main");
+    }
+    job->path->steps[job->step].start(job);
 }
 
 void attempt_resume(struct attempt_job *job, bool went_on)

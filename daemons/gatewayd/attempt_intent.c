@@ -7,6 +7,7 @@
 #include "daemons/gatewayd/attempt.h"
 #include "daemons/gatewayd/credential.h"
 #include "daemons/gatewayd/instance.h"
+#include "daemons/gatewayd/mutant.h"
 #include "lib/log.h"
 #include "lib/text_copy.h"
 
@@ -61,6 +62,11 @@ static void intent_begun(struct attempt_job *job, const struct begun *b)
         attempt_resume(job, true);
         return;
     case BEGIN_EXISTS:
+        if (MUTANT("no_dedupe")) {
+            intent_take_facts(job, b);
+            attempt_resume(job, true);
+            return;
+        }
         intent_exists(job, b->ref);
         return;
     case BEGIN_CONFLICT:
@@ -89,6 +95,12 @@ static void intent_committed(void *context, enum database_outcome outcome, const
         return;
     }
     case DATABASE_UNKNOWN:
+        if (MUTANT("unknown_is_rollback")) {
+            attempt_not_sent(job, "DATABASE", "Nothing was charged");
+            mutant_answer(job, "NOT_SENT");
+            attempt_resume(job, false);
+            return;
+        }
         attempt_ask_again(job, e);
         return;
     case DATABASE_ROLLED_BACK:

@@ -5,6 +5,8 @@
 
 #include "daemons/gatewayd/attempt.h"
 #include "daemons/gatewayd/credential.h"
+#include "daemons/gatewayd/mutant.h"
+#include "daemons/gatewayd/outcome.h"
 #include "lib/log.h"
 #include "lib/text_copy.h"
 
@@ -82,6 +84,9 @@ static void money_answered(void *context, const struct http_result *result)
         TEXT_COPY(job->outcome.reason, "UNREACHABLE");
         log_event(LOG_PROCESSOR_UNREACHABLE, {"KOMETPAY_PAYMENT", job->payment},
                   {"KOMETPAY_REASON", result->error_text});
+    }
+    if (MUTANT("tell_before_commit")) {
+        mutant_answer(job, outcome_state(&job->outcome));
     }
     attempt_resume(job, true);
 }

@@ -10,6 +10,7 @@
 #include "daemons/gatewayd/attempt.h"
 #include "daemons/gatewayd/credential.h"
 #include "daemons/gatewayd/inquiry_state.h"
+#include "daemons/gatewayd/mutant.h"
 #include "daemons/gatewayd/outcome.h"
 #include "daemons/gatewayd/processor_health.h"
 #include "daemons/gatewayd/resolution.h"
@@ -95,12 +96,23 @@ void inquiry_record(struct inquiry *q, const char *state)
     } else if (strcmp(state, "REVIEW") == 0) {
         q->next_try_ms = clock_interval_ms(resolution_delay_ms(INT32_MAX));
     } else if (strcmp(state, "NOT_CHARGED") == 0) {
-        q->next_try_ms = clock_interval_ms(resolution_watch_ms(0));
+        q->next_try_ms = MUTANT("no_watch") ? -1 : clock_interval_ms(resolution_watch_ms(0));
     } else {
         assert(state_is_final(state));
         q->next_try_ms = -1;
     }
     record(q);
+}
+
+/* Of mutants: moves money that nobody has committed to. */
+static void move_unasked(const struct inquiry *q, enum connector_operation operation,
+                         const char *ref, const char *follows)
+{
+    struct money_request m = {
+        .operation = operation, .ref = ref, .amount_minor = q->amount_minor, .follows = follows};
+    memcpy(m.currency, q->currency, sizeof m.currency);
+    memcpy(m.last_four, q->last_four, sizeof m.last_four);
+    mutant_send(q->g, q->processor, q->account, &m);
 }
 
 /* Nothing new is known. What is unclear for a whole day is a person's matter, and watched on. */
@@ -136,6 +148,13 @@ static void absent_noted(void *context, enum database_outcome outcome, const str
 static void absent(struct inquiry *q)
 {
     memset(&q->outcome, 0, sizeof q->outcome);
+    if (MUTANT("early_notfound")) {
+        inquiry_record(q, "NOT_CHARGED");
+        return;
+    }
+    if (MUTANT("resend_notfound") && q->tries == 0) {
+        move_unasked(q, OPERATION_SALE, q->ref, NULL);
+    }
     if (!q->past_horizon) {
         inquiry_later(q, resolution_delay_ms(q->tries));
         return;
@@ -222,6 +241,12 @@ static void decide(struct inquiry *q)
                   {"KOMETPAY_ATTEMPT", q->ref});
     }
     q->outcome = q->found.found;
+    if (MUTANT("void_without_intent") && strcmp(q->state, "UNKNOWN") == 0 &&
+        q->found.lookup == LOOKUP_APPROVED) {
+        char ref[ID_MAX];
+        id_new("", ref);
+        move_unasked(q, OPERATION_VOID, ref, q->found.found.processor_id);
+    }
     switch (rule.action) {
     case RESOLVE_TO:
         if (strcmp(rule.state, "APPROVED") == 0 && q->found.found.partial) {

@@ -135,7 +135,7 @@ class Bench:
     def verdict(self, since, ledger_from, clerk=None, late=False):
         """Everything that is wrong once all has settled."""
         deadline = time.monotonic() + LATE_S
-        while late and self.suite.simulator.stats(brief=1)["late_waiting"] > 0:
+        while self.suite.simulator.stats(brief=1)["late_waiting"] > 0:
             assert time.monotonic() < deadline, "the simulator's late executions don't end"
             time.sleep(0.02)
         while True:
@@ -145,7 +145,7 @@ class Bench:
                 break
             time.sleep(0.05)
         found, self.wrong = self.wrong, []
-        return (clerk.complaints if clerk else []) + found + wrong
+        return (clerk.complaints if clerk else []) + wrong + found
 
     def audit(self):
         """At the end: everything that this suite ever did, and its chains of hashes."""

@@ -101,6 +101,10 @@ def wrong_told(attempt, evidence):
             yield f"{attempt.ref}: told {told.outcome}, but it is {attempt.state}"
         if told.stored and TOLD_OF[told.stored] != told.outcome:
             yield f"{attempt.ref}: told {told.outcome} while the database said {told.stored}"
+        before = [row for row in evidence.rows if row["n"] <= told.ledger_at]
+        if told.outcome != "APPROVED" and attempt.kind in ("SALE", "AUTH") \
+                and executions(before, attempt.ref)[1]:
+            yield f"{attempt.ref}: told {told.outcome} while the card was charged"
         after = [row for row in evidence.rows if row.get("ref") == attempt.ref
                  and row["op"] != "void" and -1 < told.ledger_at < row["n"]]
         if after and not evidence.late:

@@ -10,6 +10,7 @@ import argparse
 import multiprocessing
 import os
 import queue
+import signal
 import sys
 import time
 import traceback
@@ -58,6 +59,7 @@ class Tally:
 
 def work(variant, points, results, enough):
     """One worker: a bench of its own, points until there are no more or enough were killed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with Bench(variant) as bench:
             while not enough.is_set():
@@ -83,6 +85,20 @@ def make_kills(points, variant, workers, tally):
                  for _ in range(workers)]
     for process in processes:
         process.start()
+    try:
+        collect(points, workers, tally, results, waiting, enough)
+    except BaseException:
+        for process in processes:
+            process.terminate()  # each ends its own bench
+        raise
+    finally:
+        waiting.cancel_join_thread()
+        for process in processes:
+            process.join()
+
+
+def collect(points, workers, tally, results, waiting, enough):
+    """Hands the points out and counts what comes back, until every worker has ended."""
     coming, running = iter([*points, *[None] * workers]), workers
     item = next(coming)
     while running:
@@ -102,9 +118,6 @@ def make_kills(points, variant, workers, tally):
         tally.add(*result)
         if tally.kills >= tally.wanted:
             enough.set()
-    waiting.cancel_join_thread()
-    for process in processes:
-        process.join()
 
 
 def faults(arguments):
@@ -131,11 +144,15 @@ def main():
     parser.add_argument("--variant", default="faults")
     parser.add_argument("--only", choices=("kills", "mutants"))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tally, caught, mutants = Tally(0), 0, 0
     if arguments.only != "mutants":
         tally = faults(arguments)
     if arguments.only != "kills":
-        caught, mutants = prove_mutants(arguments.variant, arguments.workers)
+        caught, mutants, wrong = prove_mutants(arguments.variant, arguments.workers)
+        tally.wrong += wrong
+        for line in wrong:
+            print(f"VIOLATION in the proof by mutants: {line}", flush=True)
         print(f"mutants: {caught} of {mutants} caught")
     print(f"faults: {tally.kills} kills, {len(tally.wrong)} violations")
     short = arguments.only != "mutants" and tally.kills < min(tally.wanted, 1)

@@ -22,7 +22,10 @@ class Tracer:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
         deadline = time.monotonic() + ATTACH_S
         while not self._attached(pid):
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            ended = self.process.poll() is not None
+            if ended and self._attached(pid):
+                break   # it was killed at once, before we looked
+            if ended or time.monotonic() > deadline:
                 self.errors.seek(0)
                 raise RuntimeError(f"strace: {self.errors.read().decode()}")
             time.sleep(0.001)
