@@ -205,8 +205,9 @@ void answer_batch(struct lane *lane, struct step step, PGresult *result)
         batch->failure == NULL) {
         batch->failure = result;
         batch->failed = step.kind == STEP_CALL ? step.index : BATCH_NO_CALL;
-        if (step.kind != STEP_COMMIT) {
-            /* The server said so before it came to COMMIT, which it now skips. */
+        if (step.kind != STEP_COMMIT && batch->commit == COMMIT_QUEUED) {
+            /* The server said so before it came to COMMIT, which it now skips. What it says after
+             * COMMIT was answered (that it is being stopped) takes nothing back. */
             batch->commit = COMMIT_ROLLED_BACK;
         }
         return;

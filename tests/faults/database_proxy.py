@@ -12,11 +12,13 @@ import time
 BEGIN, COMMIT = b"kometpay_begin", b"kometpay_commit"
 OWN = (b"kometpay_",)  # statements of the lanes themselves; what stands between is the work
 FLUSH = b"H" + struct.pack(">I", 4)
+SYNC = b"S" + struct.pack(">I", 4)
 PATIENCE_S = 3
 FAULTS = {
     "commit_answer_lost": "applied; its answer never comes",
     "commit_applied_late": "the backend is stopped in it; applied after the client has gone",
     "backend_killed_in_commit": "ended by the administrator in the very moment",
+    "backend_killed_after_commit": "ended when COMMIT was answered, before 'ready'",
     "commit_never_arrives": "cut before it; rolled back, which the client can't know",
 }
 
@@ -269,3 +271,14 @@ class Proxy:
         os.kill(link.backend, signal.SIGTERM)
         time.sleep(0.001)
         os.kill(link.backend, signal.SIGCONT)
+
+    def _backend_killed_after_commit(self, link, rest, answers):
+        link.server.sendall(rest[:rest.rindex(SYNC)] + FLUSH)
+        link.server.settimeout(PATIENCE_S)
+        while b"COMMIT\0" not in answers:
+            answers += link.server.recv(65536)
+        os.kill(link.backend, signal.SIGTERM)
+        while more := link.server.recv(65536):
+            answers += more
+        link.client.sendall(answers)
+        self._drop(link)

@@ -2,9 +2,10 @@
 BEGIN;
 CREATE TABLE test.expected (role text, functions text[]);
 INSERT INTO test.expected VALUES
-    ('kometpay_gatewayd', ARRAY['payment.answer', 'payment.answer_of', 'payment.attempt_absent', 'payment.attempt_begin',
-        'payment.attempt_result', 'payment.cancel_request', 'payment.counts', 'payment.due',
-        'payment.claims_drop', 'payment.instance_end', 'payment.instance_others', 'payment.instance_start',
+    ('kometpay_gatewayd', ARRAY['payment.answer', 'payment.answer_of', 'payment.attempt_absent',
+        'payment.attempt_begin', 'payment.attempt_result', 'payment.cancel_request',
+        'payment.claims_drop', 'payment.counts', 'payment.due', 'payment.instance_end',
+        'payment.instance_others', 'payment.instance_start',
         'payment.location_processor', 'payment.reversal_begin', 'payment.sale_begin',
         'payment.wake']),
     ('kometpay_settled', ARRAY['audit.verify', 'books.close_begin', 'books.close_differences',
