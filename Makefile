@@ -3,7 +3,8 @@
 #   make deps                installs the Debian packages that are missing
 #   make demo [KEEP=1]       one business day, from the first sale to the close
 #   make test                unit, SQL and end-to-end tests
-#   make lint | bench | faults | fuzz SECONDS=60 | system-test
+#   make lint | bench | fuzz SECONDS=60 | system-test
+#   make faults [KILLS=n|all SEED=n]  kill tests and their proof by mutants; 6,000 kills by default
 #   make protocol            writes ipc/PROTOCOL.md anew from ipc/messages.txt
 #   make install DESTDIR=/somewhere
 # Sources are found by wildcard: a new file in a room is built without a change here.

@@ -17,6 +17,7 @@ enum proxy_fault {
     PROXY_PASS,
     PROXY_CUT_AT_ANSWER, /* the COMMIT's answer is thrown away and the cable cut */
     PROXY_HOLD_ANSWER,   /* the COMMIT's answer never comes, the cable stays */
+    PROXY_STOPPED_AFTER, /* the COMMIT's answer comes, then the server's last words */
     PROXY_CUT_REQUEST,   /* cut when a COMMIT is asked for; nothing of it goes on */
 };
 
@@ -69,6 +70,19 @@ static void proxy_cut(struct proxy *proxy, int i)
     proxy->cables[i].client = 0;
 }
 
+/* What comes up to COMMIT's answer, then what a backend says when the administrator ends it. */
+static void proxy_stop_after(int to, const char *bytes, size_t n)
+{
+    static const char FATAL[] = "E\0\0\0\x32SFATAL\0VFATAL\0C57P01\0Mterminating connection";
+    const char *commit = memmem(bytes, n, "COMMIT", 7);
+    size_t length = 4 + 7 + 7 + 7 + sizeof "Mterminating connection" + 1;
+
+    assert(FATAL[4] == (char)length);
+    (void)!write(to, bytes, (size_t)(commit - bytes) + 7);
+    (void)!write(to, FATAL, sizeof FATAL);
+    (void)!write(to, "", 1);
+}
+
 static void proxy_move(struct proxy *proxy, int i, bool answer)
 {
     static char bytes[65536];
@@ -87,6 +101,12 @@ static void proxy_move(struct proxy *proxy, int i, bool answer)
     if (commits && answer && fault == PROXY_HOLD_ANSWER) {
         proxy->cables[i].held = 1;
         atomic_fetch_add(&proxy->faults_done, 1);
+    } else if (commits && answer && fault == PROXY_STOPPED_AFTER) {
+        proxy_stop_after(to, bytes, (size_t)n);
+        proxy_cut(proxy, i);
+        atomic_store(&proxy->fault, PROXY_PASS);
+        atomic_fetch_add(&proxy->faults_done, 1);
+        return;
     } else if (commits && fault == (answer ? PROXY_CUT_AT_ANSWER : PROXY_CUT_REQUEST)) {
         proxy_cut(proxy, i);
         atomic_store(&proxy->fault, PROXY_PASS);

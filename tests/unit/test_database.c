@@ -127,6 +127,13 @@ static void a_lost_commit_answer_is_unknown(void **state)
     assert_int_equal(o.outcome, DATABASE_DONE);
     assert_false(o.fresh); /* it had been committed */
 
+    atomic_store(&proxy.fault, PROXY_STOPPED_AFTER);
+    put(&o, "stopped", "5");
+    wait_for(o.called);
+    assert_int_equal(o.outcome, DATABASE_DONE);
+    assert_true(o.fresh); /* answered, so not run again though the server was stopped then */
+    assert_int_equal(atomic_load(&proxy.faults_done), 2);
+
     atomic_store(&proxy.fault, PROXY_CUT_REQUEST);
     put(&o, "cut", "5");
     wait_for(o.called);
@@ -140,7 +147,7 @@ static void a_lost_commit_answer_is_unknown(void **state)
     wait_for(o.called);
     assert_int_equal(o.outcome, DATABASE_UNKNOWN);
     assert_in_range(clock_boot_ms() - before, 400, 1000);
-    assert_int_equal(atomic_load(&proxy.faults_done), 3);
+    assert_int_equal(atomic_load(&proxy.faults_done), 4);
     atomic_store(&proxy.fault, PROXY_PASS);
     put(&o, "held", "5"); /* the held connection is gone: a new one answers */
     wait_for(o.called);
