@@ -42,6 +42,15 @@ def test_a_true_day_has_no_violation():
                        ("NOT_CHARGED", "REVERSED", 2), 0)) == []
 
 
+def test_a_key_cancelled_in_advance_is_not_charged():
+    told = ("NOT_CHARGED", "", 0)
+    assert compare(day([], [], told, 0, cancelled_keys={"key-1"})) == []
+    assert compare(day([], [], told, 0)) != []
+    assert compare(day([sale()], told=None, cancelled_keys={"key-1"})) == []
+    assert any("cancelled before it was begun, and begun" in line for line in compare(
+        day([sale("NOT_SENT")], [], ("NOT_CHARGED", "", 0), 0, cancelled_keys={"key-1"})))
+
+
 WRONG_DAYS = {
     "executed 2 times": day(rows=[row(), row(2)]),
     "but the card is charged 0 times": day(rows=[], booked=0),

@@ -120,8 +120,11 @@ class Bench:
             " ELSE -amount_minor END)::bigint FROM books.journal"
             " WHERE 'card_clearing' IN (debit, credit) AND payment = ANY(%s) GROUP BY payment",
             [a.payment for a in attempts]))
-        return Evidence(attempts, executed, clerk.told if clerk else {}, booked,
-                        clerk.cancel_accepted if clerk else set(), late)
+        told = clerk.told if clerk else {}
+        cancelled = {key for key, in self.sql(
+            "SELECT key FROM payment.cancelled_key WHERE key = ANY(%s)", list(told))}
+        return Evidence(attempts, executed, told, booked,
+                        clerk.cancel_accepted if clerk else set(), cancelled, late)
 
     def settled(self, since=None):
         """Waits until no attempt is open, within the bound."""

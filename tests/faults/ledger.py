@@ -41,6 +41,7 @@ class Evidence:
     told: dict = field(default_factory=dict)        # key: list of Told
     booked: dict = field(default_factory=dict)      # payment: minor units in card clearing
     cancel_accepted: set = field(default_factory=set)   # keys
+    cancelled_keys: set = field(default_factory=set)    # cancelled before they were begun
     # the processor was told to execute after the horizon: the end must be right, not each moment
     late: bool = False
 
@@ -143,7 +144,10 @@ def compare(evidence):
     for key, answers in evidence.told.items():
         if len({told.outcome for told in answers}) > 1:
             wrong.append(f"{key}: told {sorted({told.outcome for told in answers})}")
-        if key not in keys:
+        in_advance = key in evidence.cancelled_keys
+        if in_advance and key in keys:
+            wrong.append(f"{key}: cancelled before it was begun, and begun")
+        if key not in keys and not (in_advance and answers[0].outcome == "NOT_CHARGED"):
             wrong.append(f"{key}: told {answers[0].outcome}, and the database knows nothing of it")
     for row in evidence.rows:
         if row.get("by", "api") != "portal" and row.get("ref") and row["ref"] not in known:

@@ -130,6 +130,21 @@ def cancel(clerk, _):
     clerk.act("pay", request)
 
 
+def cancel_first(clerk, _):
+    """The cancellation overtakes its sale: it is never begun."""
+    request = pay(4600)
+    deadline = time.monotonic() + clerk.patience
+    while request["key"] not in clerk.cancel_accepted:
+        clerk.once("cancel", {"key": request["key"], "location": "MIA"})
+        clerk.bench.after_first_try()
+        if time.monotonic() > deadline:
+            raise Stuck(f"cancel {request['key']}")
+        time.sleep(0.01)
+    answer = clerk.act("pay", request)
+    if answer.get("code") != "cancelled" and answer["outcome"] != "NOT_CHARGED":
+        clerk.complaints.append(f"{request['key']}: cancelled in advance, and {answer}")
+
+
 def today():
     return datetime.datetime.now(ZoneInfo("America/New_York")).date().isoformat()
 
@@ -187,5 +202,6 @@ PATHS = {
     "void": (prepare_sale, void),
     "refund": (prepare_sale, refund),
     "cancel": (nothing, cancel),
+    "cancel_first": (nothing, cancel_first),
     "close": (prepare_sale, close),
 }

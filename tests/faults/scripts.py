@@ -105,4 +105,5 @@ SCRIPTS = {
 def scripts_of(path):
     """The names of the scripts that are played to this path."""
     return [name for name, script in SCRIPTS.items()
-            if (path in script.paths if script.paths else path != "close" or name == "none")]
+            if (path in script.paths if script.paths
+                else path not in ("close", "cancel_first") or name == "none")]
