@@ -1,6 +1,6 @@
 /* Mutants: each breaks one rule of the payment's state machine, and `make faults` proves that the
- * kill tests notice (tests/faults/mutants.py). Only with -DKOMETPAY_MUTANTS, one at a time, named by
- * KOMETPAY_MUTANT; in every other build MUTANT() is false and no name is in the program. */
+ * kill tests notice (tests/faults/mutants.py). Only with -DKOMETPAY_MUTANTS, one at a time, named
+ * by KOMETPAY_MUTANT; in every other build MUTANT() is false and no name is in the program. */
 #ifndef LIB_MUTANT_H
 #define LIB_MUTANT_H
 
