@@ -134,10 +134,7 @@ static int before_sending(void *context, char *remote_ip, char *local_ip, int re
 {
     struct exchange *x = context;
 
-    (void)remote_ip;
-    (void)local_ip;
-    (void)remote_port;
-    (void)local_port;
+    (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
     if (x->request->money && x->sendings > 0 && !MUTANT("auto_resend")) {
         return CURL_PREREQFUNC_ABORT;
     }

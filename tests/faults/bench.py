@@ -38,6 +38,8 @@ class Bench:
         self.connection = self.proxy = None
         self.tracer = self.target = self.restart = None
         self.wrong = []         # found on the way: crashes
+        # Processes that a killer was attached to: a kill in the moment of its detaching comes late.
+        self.hunted = set()
         self.ledger_n = self.ledger_start = 0
 
     def __enter__(self):
@@ -169,7 +171,7 @@ class Bench:
             if process.alive():
                 continue
             code = process.popen.returncode
-            if process is not self.target or code != -signal.SIGKILL:
+            if process not in self.hunted or code != -signal.SIGKILL:
                 tail = process.log.read_bytes()[-300:].decode(errors="replace")
                 self.wrong.append(f"{daemon} ended by itself with {code}: {tail}")
             self.suite.start_daemon(daemon)
@@ -219,6 +221,7 @@ class Bench:
         self._order(point)
         if point.daemon:
             self.target = self.suite.processes[point.daemon]
+            self.hunted.add(self.target)
             self.tracer = killer(self.target.pid, point.call, point.nth)
         wrong = []
         try:

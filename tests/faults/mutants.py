@@ -39,6 +39,7 @@ def killed_while_charging(bench, clerk):
     waiting.start()
     wait_until(lambda: bench.ledger_end() > bench.ledger_start, what="the charge")
     bench.target = bench.suite.processes["gatewayd"]
+    bench.hunted.add(bench.target)
     bench.target.kill()
     bench.after_first_try()
     waiting.join()
