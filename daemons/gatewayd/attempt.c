@@ -39,7 +39,7 @@ static const struct attempt_path FOLLOW_UP_PATH = {{
     [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
 }};
 
-/* Mutants. */
+/* Of mutants (lib/mutant.h): the same steps in an order that breaks a promise. */
 static const struct attempt_path TELL_BEFORE_COMMIT_PATH = {{
     [STEP_INTEND] = {attempt_intend, STEP_REVEAL, STEP_TELL},
     [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},

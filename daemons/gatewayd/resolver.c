@@ -16,7 +16,7 @@ struct resolver {
     struct timer *turn;
     unsigned running, asked;
     bool started, stopped, claiming, expected;
-    bool more; /* the last claim was filled: more may be due */
+    bool more;  /* the last claim was filled: more may be due */
     bool doubt; /* rows may be claimed for us that we don't know of */
 };
 
