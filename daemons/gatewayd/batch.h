@@ -5,6 +5,7 @@
 #include "ipc/server.h"
 
 ipc_handler batch_close_requested; /* MESSAGE_BATCH_CLOSE */
+ipc_handler batch_find_requested;  /* MESSAGE_BATCH_FIND */
 ipc_handler items_requested;       /* MESSAGE_PROCESSOR_ITEMS */
 
 #endif

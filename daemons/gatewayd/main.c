@@ -3,7 +3,7 @@
  * answer before the result is.
  *
  *   terminald, settled --- gatewayd.sock ---> sale, capture, void, refund, cancel, payment_status,
- *                                             batch_close, processor_items, daemon_status
+ *                                             batch_close, batch_find, processor_items, daemon_status
  *   gatewayd --- vaultd.sock (card_reveal) --- HTTPS (processors) --- PostgreSQL (schema payment)
  */
 #include <stdio.h>
@@ -82,6 +82,7 @@ static const struct ipc_service SERVICES[] = {
     {MESSAGE_CANCEL, cancel_requested},
     {MESSAGE_PAYMENT_STATUS, status_requested},
     {MESSAGE_BATCH_CLOSE, batch_close_requested},
+    {MESSAGE_BATCH_FIND, batch_find_requested},
     {MESSAGE_PROCESSOR_ITEMS, items_requested},
     {MESSAGE_DAEMON_STATUS, daemon_requested},
     {0},

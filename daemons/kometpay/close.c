@@ -1,10 +1,11 @@
-/* kometpay close: a day of a location against the processor's batch. Must never call a day
- * balanced that isn't: the daemon decides, this only shows. */
+/* kometpay close: a day of a location against the processor's batch, or all days that the night
+ * has to close. Must never call a day balanced that isn't: the daemon decides, this only shows. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemons/kometpay/command.h"
 #include "daemons/kometpay/payment_report.h"
@@ -19,7 +20,8 @@
 static const struct option_row OPTIONS[] = {
     {"location", OPTION_TEXT, "CODE", "the location"},
     {"every-location", OPTION_FLAG, NULL, "all enabled locations, one after the other"},
-    {"date", OPTION_REQUIRED, "DAY", "YYYY-MM-DD, today or yesterday, in the location's zone"},
+    {"date", OPTION_TEXT, "DAY", "YYYY-MM-DD, today or yesterday, in the location's zone"},
+    {"since-last", OPTION_FLAG, NULL, "yesterday, and the days before that were never closed"},
     {"batch", OPTION_FLAG, NULL, "close the processor's open batch first"},
     OPTION_JSON,
     OPTION_END,
@@ -92,11 +94,19 @@ static void print_differences(const struct msg_close_answer *a)
     table_free(table);
 }
 
+static const char *verdict(const struct msg_close_answer *a)
+{
+    if (!a->balanced) {
+        return "NOT IN BALANCE";
+    }
+    return a->day_over ? "in balance" : "in balance so far";
+}
+
 static void print_close(const struct msg_close_answer *a)
 {
     char net[MONEY_TEXT_MAX];
     struct table *table = table_new(SUM_COLUMNS);
-    printf("%s %s: %s\n", a->location, a->day, a->balanced ? "in balance" : "NOT IN BALANCE");
+    printf("%s %s: %s\n", a->location, a->day, verdict(a));
     add_sums(table, "ours", a->ours_count, a->ours_gross_minor, a->ours_refund_minor, a->currency);
     add_sums(table, "processor", a->theirs_count, a->theirs_gross_minor, a->theirs_refund_minor,
              a->currency);
@@ -105,30 +115,49 @@ static void print_close(const struct msg_close_answer *a)
     if (a->batches[0] != '\0') {
         printf("batches: %s\n", a->batches);
     }
+    if (!a->day_over) {
+        puts("The day is not over: close it again tomorrow; then it has a deposit.");
+    } else if (a->balanced) {
+        printf("deposit to enter, before fees: %s %s\n",
+               amount_text(a->net_minor, a->currency, net), a->currency);
+    }
     if (a->balanced) {
-        printf("deposit to enter: %s %s\n", amount_text(a->net_minor, a->currency, net),
-               a->currency);
         return;
     }
     print_differences(a);
+    if (a->differences_total > (int64_t)a->differences_count) {
+        printf("These are the first %zu of %" PRId64 " differences.\n", a->differences_count,
+               a->differences_total);
+    }
     puts("See 'kometpay story PAYMENT' for each; then run the same close again.");
 }
 
-static enum exit_code close_day(const struct options *o, const char *location, const char *zone)
+/* On a terminal: what is being waited for; taken away again by an empty line. */
+static void print_waiting(const struct msg_day_close *m, bool begins)
+{
+    if (isatty(STDERR_FILENO) == 1) {
+        if (begins) {
+            fprintf(stderr, "closing %s %s: reading the processor's list, up to %d minutes ...",
+                    m->location, m->day, SUITE_CLOSE_WAIT_MS / 60000);
+        } else {
+            fputs("\r\x1b[K", stderr);
+        }
+        fflush(stderr);
+    }
+}
+
+static enum exit_code close_day(const struct options *o, const struct msg_day_close *m)
 {
     bool json = options_given(o, "json");
-    struct msg_day_close m = {.close_batch = options_given(o, "batch")};
     void *got = NULL;
-    struct error *e = option_copy_text(location, "location", m.location, sizeof m.location);
-    e = e != NULL ? e : choose_day(options_text(o, "date"), zone, m.day);
-    if (e == NULL) {
-        e = suite_call("settled", MESSAGE_DAY_CLOSE, &m, SUITE_CLOSE_WAIT_MS, MESSAGE_CLOSE_ANSWER,
-                       &got);
-    }
+    print_waiting(m, true);
+    struct error *e = suite_call("settled", MESSAGE_DAY_CLOSE, m, SUITE_CLOSE_WAIT_MS,
+                                 MESSAGE_CLOSE_ANSWER, &got);
+    print_waiting(m, false);
     if (suite_outcome_open(e)) { /* a close may simply be run again */
         error_free(e);
         e = error_failed("close_unfinished", "The close of %s didn't answer in time; run it again.",
-                         location);
+                         m->location);
     }
     if (e != NULL) {
         return suite_error(e, json);
@@ -144,6 +173,39 @@ static enum exit_code close_day(const struct options *o, const char *location, c
     return exit;
 }
 
+/* All days that are due at the location; the first bad exit counts. */
+static enum exit_code close_due(const struct options *o, struct msg_day_close *m)
+{
+    struct msg_close_days question = {0};
+    snprintf(question.location, sizeof question.location, "%s", m->location);
+    void *got = NULL;
+    struct error *e = suite_call("settled", MESSAGE_CLOSE_DAYS, &question, SUITE_WAIT_MS,
+                                 MESSAGE_CLOSE_DAY_ROWS, &got);
+    if (e != NULL) {
+        return suite_error(e, options_given(o, "json"));
+    }
+    const struct msg_close_day_rows *days = got;
+    enum exit_code worst = EXIT_CODE_OK;
+    for (size_t i = 0; i < days->rows_count; i++) {
+        snprintf(m->day, sizeof m->day, "%s", days->rows[i].day);
+        enum exit_code exit = close_day(o, m);
+        worst = worst == EXIT_CODE_OK ? exit : worst;
+    }
+    message_free(MESSAGE_CLOSE_DAY_ROWS, got);
+    return worst;
+}
+
+static enum exit_code close_location(const struct options *o, const struct msg_location_row *r)
+{
+    struct msg_day_close m = {.close_batch = options_given(o, "batch")};
+    snprintf(m.location, sizeof m.location, "%s", r->code);
+    if (options_given(o, "since-last")) {
+        return close_due(o, &m);
+    }
+    struct error *e = choose_day(options_text(o, "date"), r->time_zone, m.day);
+    return e != NULL ? suite_error(e, options_given(o, "json")) : close_day(o, &m);
+}
+
 /* Closes the locations that are meant, all of them even if one fails; the first bad exit counts. */
 static enum exit_code close_chosen(const struct options *o, const struct msg_location_rows *all)
 {
@@ -154,7 +216,7 @@ static enum exit_code close_chosen(const struct options *o, const struct msg_loc
         const struct msg_location_row *r = &all->rows[i];
         bool meant = wanted != NULL ? strcmp(r->code, wanted) == 0 : r->enabled;
         if (meant) {
-            enum exit_code exit = close_day(o, r->code, r->time_zone);
+            enum exit_code exit = close_location(o, r);
             worst = worst == EXIT_CODE_OK ? exit : worst;
             found++;
         }
@@ -176,6 +238,11 @@ static enum exit_code run(const struct options *o)
                           json);
         return EXIT_CODE_USAGE;
     }
+    if ((options_text(o, "date") != NULL) == options_given(o, "since-last")) {
+        (void)suite_error(
+            error_refused("date_missing", "date", "Give either --date DAY or --since-last."), json);
+        return EXIT_CODE_USAGE;
+    }
     struct msg_location_list question = {0};
     void *got = NULL;
     struct error *e = suite_call("settled", MESSAGE_LOCATION_LIST, &question, SUITE_WAIT_MS,
@@ -190,10 +257,10 @@ static enum exit_code run(const struct options *o)
 
 const struct command COMMAND_CLOSE = {
     .name = "close",
-    .summary = "close a day against the processor's batch; may be run again at any time",
+    .summary = "close a day against the processor's batch (fees apart); may be run again",
     .words = "",
     .options = OPTIONS,
     .examples = "  kometpay close --location MIA --date 2026-03-01 --batch\n"
-                "  kometpay close --every-location --date yesterday\n",
+                "  kometpay close --every-location --since-last --batch\n",
     .run = run,
 };

@@ -55,23 +55,33 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
                             " FROM books.payment_story($1)",
                             1, 7, STATEMENT_READ},
     [BOOK_CLOSE_BEGIN] = {"close_begin",
-                          "SELECT run, before_from, day_from, day_to, after_to"
+                          "SELECT run, before_from, day_from, day_to, after_to, processor, account"
                           " FROM books.close_begin($1, $2::date)",
-                          2, 5, STATEMENT_READ},
+                          2, 7, STATEMENT_WRITE},
     [BOOK_CLOSE_ITEMS_PUT] = {"close_items_put",
-                              "SELECT books.close_items_put($1, $2::date, $3::uuid, $4::int,"
-                              " $5::jsonb) AS kept",
-                              5, 1, STATEMENT_WRITE},
+                              "SELECT books.close_items_put($1, $2::date, $3::uuid, $4::int, $5,"
+                              " $6, $7::jsonb) AS kept",
+                              7, 1, STATEMENT_WRITE},
+    [BOOK_CLOSE_BATCHES] = {"close_batches",
+                            "SELECT processor, account, batch"
+                            " FROM books.close_batches($1, $2::date, $3::uuid)",
+                            3, 3, STATEMENT_READ},
+    [BOOK_CLOSE_BATCH_PUT] =
+        {"close_batch_put", "SELECT books.close_batch_put($1, $2::date, $3::uuid, $4, $5, $6, $7)",
+         7, 1, STATEMENT_WRITE},
     [BOOK_CLOSE_MATCH] = {"close_match",
-                          "SELECT balanced, ours_count, ours_gross_minor, ours_refund_minor,"
-                          " theirs_count, theirs_gross_minor, theirs_refund_minor, net_minor,"
-                          " currency, batches FROM books.close_match($1, $2::date, $3::uuid)",
-                          3, 10, STATEMENT_WRITE},
+                          "SELECT balanced, day_over, ours_count, ours_gross_minor,"
+                          " ours_refund_minor, theirs_count, theirs_gross_minor,"
+                          " theirs_refund_minor, net_minor, currency, batches"
+                          " FROM books.close_match($1, $2::date, $3::uuid)",
+                          3, 11, STATEMENT_WRITE},
     [BOOK_CLOSE_DIFFERENCES] = {"close_differences",
                                 "SELECT kind, payment, attempt, processor_id, ours_minor,"
-                                " theirs_minor, sentence"
-                                " FROM books.close_differences($1, $2::date)",
-                                2, 7, STATEMENT_READ},
+                                " theirs_minor, sentence, total"
+                                " FROM books.close_differences($1, $2::date, $3::uuid)",
+                                3, 8, STATEMENT_READ},
+    [BOOK_CLOSE_DAYS] = {"close_days", "SELECT day FROM books.close_days($1)", 1, 1,
+                         STATEMENT_READ},
 };
 
 #define ASK_WITHIN_MS 60000

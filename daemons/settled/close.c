@@ -1,66 +1,31 @@
-/* The day's close: one job through a table of steps. Fetches the processor's own list through
- * gatewayd, keeps it as it came, and lets books.close_match compare. Must never call a day balanced
- * from a list that wasn't read to its end. */
+/* The day's close: one job through a table of steps. close_processor.c fetches the processor's
+ * side, books.close_match compares. Must never call a day balanced from a list that wasn't read to
+ * its end, nor close one day twice at a time. */
 #include "daemons/settled/close.h"
 
 #include <assert.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemons/settled/book_store.h"
-#include "lib/clock.h"
+#include "daemons/settled/close_job.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/text_copy.h"
 
-#define GATEWAY_WAIT_MS 60000
-#define PAGES_MAX 5000 /* of 200 items: more than a day can hold */
-
-/* The ranges in the order they are asked for: the day first, so that an item on its border counts
- * as the day's. */
-static const struct close_range {
-    int part;
-    int from, to; /* places in close_job.border */
-} RANGES[] = {{0, 1, 2}, {-1, 0, 1}, {1, 2, 3}};
-#define RANGE_COUNT (sizeof RANGES / sizeof *RANGES)
-
-enum close_step {
-    CLOSE_BEGIN,
-    CLOSE_BATCH,
-    CLOSE_FETCH,
-    CLOSE_KEEP,
-    CLOSE_MATCH,
-    CLOSE_LIST,
-    CLOSE_STEP_COUNT,
-};
-
-struct close_job {
-    struct settled *s;
-    struct ipc_request *request;
-    enum close_step step;
-    bool close_batch;
-    char location[21], day[11], run[40];
-    char border[4][17]; /* UTC minutes: before, begin, end, after */
-    size_t range;
-    int64_t page;
-    unsigned pages;
-    bool last_page;
-    char *items;                     /* the page as JSON; owned */
-    struct msg_close_answer *answer; /* owned */
-};
-
-static void close_resume(struct close_job *job, enum close_step step);
-
 static void close_free(struct close_job *job)
 {
+    struct close_job **at = &job->s->closes;
+    while (*at != job) {
+        at = &(*at)->next;
+    }
+    *at = job->next;
     message_free(MESSAGE_CLOSE_ANSWER, job->answer);
+    free(job->batches);
     free(job->items);
     free(job);
 }
 
-/* Takes `e`. */
-static void close_refuse(struct close_job *job, struct error *e)
+void close_refuse(struct close_job *job, struct error *e)
 {
     log_event(LOG_REQUEST_FAILED, {"KOMETPAY_LOCATION", job->location}, {"KOMETPAY_DAY", job->day},
               {"KOMETPAY_CODE", e->code}, {"KOMETPAY_REASON", e->sentence});
@@ -68,19 +33,18 @@ static void close_refuse(struct close_job *job, struct error *e)
     close_free(job);
 }
 
-static void close_ask(struct close_job *job, enum book_statement statement,
-                      const char *const *parameters, book_done *done)
+bool close_failed(struct close_job *job, const struct error *e)
 {
-    book_ask(job->s, statement, parameters, ipc_request_deadline_boot_ms(job->request), done, job);
+    if (e != NULL) {
+        close_refuse(job, error_copy(e));
+    }
+    return e != NULL;
 }
 
-static void close_call(struct close_job *job, enum message_type type, const void *message,
-                       ipc_done *done)
+void close_ask(struct close_job *job, enum book_statement statement, const char *const *parameters,
+               book_done *done)
 {
-    int64_t deadline = clock_boot_ms() + GATEWAY_WAIT_MS;
-    int64_t asked = ipc_request_deadline_boot_ms(job->request);
-    ipc_call(job->s->gatewayd, type, message, asked && asked < deadline ? asked : deadline, done,
-             job);
+    book_ask(job->s, statement, parameters, ipc_request_deadline_boot_ms(job->request), done, job);
 }
 
 /* -- Begin ------------------------------------------------------------------------------------ */
@@ -88,8 +52,14 @@ static void close_call(struct close_job *job, enum message_type type, const void
 static void begun(void *context, const struct rows *rows, const struct error *e)
 {
     struct close_job *job = context;
-    if (rows == NULL) {
-        close_refuse(job, error_copy(e));
+    if (close_failed(job, e)) {
+        return;
+    }
+    job->account_count = rows_count(rows);
+    assert(job->account_count > 0);
+    if (job->account_count > CLOSE_ACCOUNTS_MAX) {
+        close_refuse(job, error_failed("accounts_too_many", "%zu accounts took payments on %s",
+                                       job->account_count, job->day));
         return;
     }
     TEXT_COPY(job->run, rows_text(rows, 0, "run"));
@@ -97,6 +67,10 @@ static void begun(void *context, const struct rows *rows, const struct error *e)
     TEXT_COPY(job->border[1], rows_text(rows, 0, "day_from"));
     TEXT_COPY(job->border[2], rows_text(rows, 0, "day_to"));
     TEXT_COPY(job->border[3], rows_text(rows, 0, "after_to"));
+    for (size_t i = 0; i < job->account_count; i++) {
+        TEXT_COPY(job->accounts[i].processor, rows_text(rows, i, "processor"));
+        TEXT_COPY(job->accounts[i].account, rows_text(rows, i, "account"));
+    }
     close_resume(job, job->close_batch ? CLOSE_BATCH : CLOSE_FETCH);
 }
 
@@ -105,111 +79,12 @@ static void begin(struct close_job *job)
     close_ask(job, BOOK_CLOSE_BEGIN, (const char *[]){job->location, job->day}, begun);
 }
 
-/* -- The processor's side --------------------------------------------------------------------- */
-
-static void batch_closed(void *context, const struct error *e, enum message_type type,
-                         const void *answer)
-{
-    struct close_job *job = context;
-    if (e != NULL) {
-        close_refuse(job, error_copy(e));
-        return;
-    }
-    assert(type == MESSAGE_BATCH_STATE && answer != NULL);
-    close_resume(job, CLOSE_FETCH);
-}
-
-static void batch(struct close_job *job)
-{
-    struct msg_batch_close m = {0};
-    TEXT_COPY(m.location, job->location);
-    close_call(job, MESSAGE_BATCH_CLOSE, &m, batch_closed);
-}
-
-static char *items_text(const struct msg_processor_page *page)
-{
-    json_t *items = json_array();
-    assert(items != NULL);
-    for (size_t i = 0; i < page->rows_count; i++) {
-        const struct msg_processor_item *r = &page->rows[i];
-        json_t *item = json_pack(
-            "{s:s, s:s, s:s, s:b, s:I, s:s, s:s, s:s, s:s}", "processor_id", r->processor_id,
-            "reference", r->reference, "kind", processor_item_kind_text(r->kind), "approved",
-            r->approved, "amount_minor", (json_int_t)r->amount_minor, "last_four", r->last_four,
-            "follows", r->follows, "batch", r->batch, "created", r->created);
-        assert(item != NULL);
-        int failed = json_array_append_new(items, item);
-        assert(failed == 0);
-    }
-    char *text = json_dumps(items, JSON_COMPACT);
-    assert(text != NULL);
-    json_decref(items);
-    return text;
-}
-
-static void fetched(void *context, const struct error *e, enum message_type type,
-                    const void *answer)
-{
-    struct close_job *job = context;
-    if (e != NULL) {
-        close_refuse(job, error_copy(e));
-        return;
-    }
-    assert(type == MESSAGE_PROCESSOR_PAGE && answer != NULL);
-    const struct msg_processor_page *page = answer;
-    job->items = items_text(page);
-    job->last_page = page->last;
-    job->page = page->next_page;
-    if (++job->pages > PAGES_MAX) {
-        close_refuse(job, error_failed("list_endless", "%s",
-                                       "The processor's list has no end; nothing was compared."));
-        return;
-    }
-    close_resume(job, CLOSE_KEEP);
-}
-
-static void fetch(struct close_job *job)
-{
-    const struct close_range *range = &RANGES[job->range];
-    struct msg_processor_items m = {.page = job->page};
-    TEXT_COPY(m.location, job->location);
-    TEXT_COPY(m.from_utc, job->border[range->from]);
-    TEXT_COPY(m.to_utc, job->border[range->to]);
-    close_call(job, MESSAGE_PROCESSOR_ITEMS, &m, fetched);
-}
-
-static void kept(void *context, const struct rows *rows, const struct error *e)
-{
-    struct close_job *job = context;
-    if (rows == NULL) {
-        close_refuse(job, error_copy(e));
-        return;
-    }
-    free(job->items);
-    job->items = NULL;
-    if (job->last_page) {
-        job->range++;
-        job->page = 0;
-    }
-    close_resume(job, job->range < RANGE_COUNT ? CLOSE_FETCH : CLOSE_MATCH);
-}
-
-static void keep(struct close_job *job)
-{
-    char part[BOOK_NUMBER_BYTES];
-    close_ask(job, BOOK_CLOSE_ITEMS_PUT,
-              (const char *[]){job->location, job->day, job->run,
-                               book_number(RANGES[job->range].part, part), job->items},
-              kept);
-}
-
 /* -- The comparison --------------------------------------------------------------------------- */
 
 static void matched(void *context, const struct rows *rows, const struct error *e)
 {
     struct close_job *job = context;
-    if (rows == NULL) {
-        close_refuse(job, error_copy(e));
+    if (close_failed(job, e)) {
         return;
     }
     assert(rows_count(rows) == 1);
@@ -217,6 +92,7 @@ static void matched(void *context, const struct rows *rows, const struct error *
     TEXT_COPY(a->location, job->location);
     TEXT_COPY(a->day, job->day);
     a->balanced = rows_bool(rows, 0, "balanced");
+    a->day_over = rows_bool(rows, 0, "day_over");
     a->ours_count = rows_int(rows, 0, "ours_count");
     a->ours_gross_minor = rows_int(rows, 0, "ours_gross_minor");
     a->ours_refund_minor = rows_int(rows, 0, "ours_refund_minor");
@@ -237,8 +113,7 @@ static void match(struct close_job *job)
 static void listed(void *context, const struct rows *rows, const struct error *e)
 {
     struct close_job *job = context;
-    if (rows == NULL) {
-        close_refuse(job, error_copy(e));
+    if (close_failed(job, e)) {
         return;
     }
     for (size_t i = 0; i < rows_count(rows); i++) {
@@ -253,47 +128,91 @@ static void listed(void *context, const struct rows *rows, const struct error *e
         d->theirs_minor = rows_int(rows, i, "theirs_minor");
         TEXT_COPY(d->sentence, rows_text(rows, i, "sentence"));
     }
+    job->answer->differences_total = rows_count(rows) > 0 ? rows_int(rows, 0, "total") : 0;
     char differences[BOOK_NUMBER_BYTES];
     log_event(job->answer->balanced ? LOG_CLOSE_DONE : LOG_CLOSE_DIFFERS,
               {"KOMETPAY_LOCATION", job->location}, {"KOMETPAY_DAY", job->day},
-              {"KOMETPAY_DIFFERENCES",
-               book_number((int64_t)job->answer->differences_count, differences)});
+              {"KOMETPAY_DIFFERENCES", book_number(job->answer->differences_total, differences)});
     ipc_answer(job->request, MESSAGE_CLOSE_ANSWER, job->answer);
     close_free(job);
 }
 
 static void list(struct close_job *job)
 {
-    close_ask(job, BOOK_CLOSE_DIFFERENCES, (const char *[]){job->location, job->day}, listed);
+    close_ask(job, BOOK_CLOSE_DIFFERENCES, (const char *[]){job->location, job->day, job->run},
+              listed);
 }
 
 /* -- The job ---------------------------------------------------------------------------------- */
 
-/* The close, read from top to bottom. FETCH and KEEP repeat, a page at a time. */
+/* The close, read from top to bottom. BATCH and BATCH_KEEP repeat, an account at a time, FETCH and
+ * KEEP a page, FIND and FIND_KEEP a batch. */
 static void (*const STEPS[CLOSE_STEP_COUNT])(struct close_job *job) = {
-    [CLOSE_BEGIN] = begin, /* our books: the day's borders in UTC */
-    [CLOSE_BATCH] = batch, /* gatewayd: close the open batch, if asked for */
-    [CLOSE_FETCH] = fetch, /* gatewayd: a page of the processor's list */
-    [CLOSE_KEEP] = keep,   /* our books: its raw copy */
-    [CLOSE_MATCH] = match, /* our books: compare, keep the result */
-    [CLOSE_LIST] = list,   /* our books: the differences; answer */
+    [CLOSE_BEGIN] = begin,                      /* our books: the day's borders, its accounts */
+    [CLOSE_BATCH] = close_step_batch,           /* gatewayd: close the open batch, if asked for */
+    [CLOSE_BATCH_KEEP] = close_step_batch_keep, /* our books: what became of it */
+    [CLOSE_FETCH] = close_step_fetch,           /* gatewayd: a page of the processor's list */
+    [CLOSE_KEEP] = close_step_keep,             /* our books: its raw copy */
+    [CLOSE_BATCHES] = close_step_batches,       /* our books: the batches that the money is in */
+    [CLOSE_FIND] = close_step_find,             /* gatewayd: the state of one */
+    [CLOSE_FIND_KEEP] = close_step_find_keep,   /* our books: that state */
+    [CLOSE_MATCH] = match,                      /* our books: compare, keep the result */
+    [CLOSE_LIST] = list,                        /* our books: the differences; answer */
 };
 
-static void close_resume(struct close_job *job, enum close_step step)
+void close_resume(struct close_job *job, enum close_step step)
 {
     assert(step < CLOSE_STEP_COUNT);
-    job->step = step;
     STEPS[step](job);
+}
+
+static bool runs_already(const struct settled *s, const struct msg_day_close *m)
+{
+    const struct close_job *job = s->closes;
+    while (job != NULL &&
+           (strcmp(job->location, m->location) != 0 || strcmp(job->day, m->day) != 0)) {
+        job = job->next;
+    }
+    return job != NULL;
 }
 
 void day_close_requested(void *context, struct ipc_request *request, const void *message)
 {
     const struct msg_day_close *m = message;
+    struct settled *s = context;
+    if (runs_already(s, m)) {
+        ipc_refuse(request,
+                   error_refused("close_running", "day", "%s is being closed for %s already.",
+                                 m->location, m->day));
+        return;
+    }
     struct close_job *job = memory_new(sizeof *job);
-    job->s = context;
+    job->s = s;
+    job->next = s->closes;
+    s->closes = job;
     job->request = request;
     job->close_batch = m->close_batch;
     TEXT_COPY(job->location, m->location);
     TEXT_COPY(job->day, m->day);
     close_resume(job, CLOSE_BEGIN);
+}
+
+/* -- The days that the night has to close ----------------------------------------------------- */
+
+static void days_answer(struct ipc_request *request, const struct rows *rows)
+{
+    struct msg_close_day_rows *m = message_new(MESSAGE_CLOSE_DAY_ROWS);
+    for (size_t i = 0; i < rows_count(rows); i++) {
+        struct msg_close_day *d = message_list_add(MESSAGE_CLOSE_DAY_ROWS, m, "rows");
+        assert(d != NULL);
+        TEXT_COPY(d->day, rows_text(rows, i, "day"));
+    }
+    ipc_answer(request, MESSAGE_CLOSE_DAY_ROWS, m);
+    message_free(MESSAGE_CLOSE_DAY_ROWS, m);
+}
+
+void close_days_requested(void *context, struct ipc_request *request, const void *message)
+{
+    const struct msg_close_days *m = message;
+    book_request(context, request, BOOK_CLOSE_DAYS, (const char *[]){m->location}, days_answer);
 }

@@ -6,5 +6,6 @@
 
 /* context is struct settled. */
 void day_close_requested(void *context, struct ipc_request *request, const void *message);
+void close_days_requested(void *context, struct ipc_request *request, const void *message);
 
 #endif

@@ -2,7 +2,8 @@
  * processor's own list. Must never call a day balanced that isn't.
  *
  *   kometpay, POS through terminald --- settled.sock ---> the messages below
- *   settled --- gatewayd.sock (batch_close, processor_items) --- PostgreSQL (schema books)
+ *   settled --- gatewayd.sock (batch_close, batch_find, processor_items) --- PostgreSQL (schema
+ * books)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,7 @@ static const struct ipc_service SERVICES[] = {
     {MESSAGE_LOG, log_requested},
     {MESSAGE_PAYMENT_STORY, story_requested},
     {MESSAGE_DAY_CLOSE, day_close_requested},
+    {MESSAGE_CLOSE_DAYS, close_days_requested},
     {MESSAGE_DAEMON_STATUS, status_requested},
     {0, NULL},
 };

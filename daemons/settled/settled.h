@@ -17,6 +17,7 @@ struct settled {
     struct ipc_client *gatewayd;
     struct ipc_server *server;
     struct timer *drained;
+    struct close_job *closes; /* the closes under way */
     int64_t started_boot_ms;
     int64_t drain_until_boot_ms;
 };

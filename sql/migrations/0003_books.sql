@@ -87,22 +87,47 @@ CREATE TABLE books.suspense (
     CHECK ((cleared_at IS NULL) = (cleared_by IS NULL))
 );
 
--- The processor's own words, as fetched for one run of a day's close.
+-- The one run of a day's close that may still put items and be matched: the last one begun.
+CREATE TABLE books.close_run (
+    location text NOT NULL REFERENCES books.location,
+    day date NOT NULL,
+    run uuid NOT NULL,
+    begun_at timestamptz NOT NULL,
+    day_over boolean NOT NULL, -- when it began: only then can its lists be whole
+    items bigint NOT NULL DEFAULT 0, -- kept so far
+    PRIMARY KEY (location, day)
+);
+
+-- The processor's own words, as fetched for one run of a day's close. `account`: whose key asked.
 CREATE TABLE books.processor_item (
     location text NOT NULL,
     day date NOT NULL,
     run uuid NOT NULL,
     part smallint NOT NULL CHECK (part BETWEEN -1 AND 1), -- just before the day, in it, just after
+    processor text NOT NULL,
+    account text NOT NULL,
     processor_id text NOT NULL,
     reference text NOT NULL,
     kind text NOT NULL,
-    approved boolean NOT NULL,
+    result text NOT NULL CHECK (result IN ('APPROVED', 'DECLINED', 'VOIDED', 'UNFINISHED')),
     amount_minor bigint NOT NULL,
     last_four text NOT NULL,
     follows text NOT NULL,
     batch text NOT NULL,
     created text NOT NULL,
-    PRIMARY KEY (location, day, run, processor_id)
+    PRIMARY KEY (location, day, run, processor, processor_id)
+);
+
+-- What the processor says of the batches that the run's items are in.
+CREATE TABLE books.processor_batch (
+    location text NOT NULL,
+    day date NOT NULL,
+    run uuid NOT NULL,
+    processor text NOT NULL,
+    account text NOT NULL,
+    batch text NOT NULL,
+    state text NOT NULL CHECK (state IN ('OPEN', 'PENDING', 'CLOSED', 'FAILED', 'NONE')),
+    PRIMARY KEY (location, day, run, processor, account, batch)
 );
 
 -- The last result of a day's close; a new run replaces it.
@@ -111,6 +136,7 @@ CREATE TABLE books.day_close (
     day date NOT NULL,
     run uuid NOT NULL,
     at timestamptz NOT NULL,
+    day_over boolean NOT NULL,
     balanced boolean NOT NULL,
     ours_count bigint NOT NULL,
     ours_gross_minor bigint NOT NULL,

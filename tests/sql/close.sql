@@ -2,9 +2,23 @@
 -- and that a second run changes nothing but its own result.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(40);
+SELECT plan(68);
 
-CREATE TABLE test.run (place serial, id uuid DEFAULT gen_random_uuid());
+CREATE TABLE test.run (place serial, id uuid);
+CREATE FUNCTION test.last_run() RETURNS uuid LANGUAGE sql STABLE AS $$
+    SELECT r.id FROM test.run r ORDER BY r.place DESC LIMIT 1
+$$;
+CREATE FUNCTION test.batch(batch text, state text, account text DEFAULT 'main') RETURNS void
+LANGUAGE sql AS $$
+    SELECT books.close_batch_put('MIA', '2026-03-01', test.last_run(), 'clearent', account, batch,
+                                 state)
+$$;
+-- Begins a close; the batch of the day's items is closed.
+CREATE FUNCTION test.begin_run() RETURNS void LANGUAGE sql AS $$
+    INSERT INTO test.run (id)
+        SELECT DISTINCT b.run::uuid FROM books.close_begin('MIA', '2026-03-01') AS b;
+    SELECT test.batch('7', 'CLOSED');
+$$;
 
 -- Moves an attempt to an hour of the day (UTC minus 5 hours is Miami's).
 CREATE FUNCTION test.at(n integer, at timestamptz) RETURNS void LANGUAGE sql AS $$
@@ -14,14 +28,22 @@ $$;
 
 -- An item as the processor reports it, of attempt n unless said otherwise.
 CREATE FUNCTION test.item(n integer, kind text, amount bigint, part integer DEFAULT 0,
-                          approved boolean DEFAULT true, reference text DEFAULT NULL,
-                          id text DEFAULT NULL, follows text DEFAULT NULL) RETURNS void
+                          result text DEFAULT 'APPROVED', reference text DEFAULT NULL,
+                          id text DEFAULT NULL, follows text DEFAULT NULL,
+                          account text DEFAULT 'main', batch text DEFAULT '7') RETURNS bigint
 LANGUAGE sql AS $$
-    INSERT INTO books.processor_item
-    SELECT 'MIA', '2026-03-01', r.id, part, coalesce(item.id, 'T' || n),
-           coalesce(reference, test.ref(n)), kind, approved, amount, '1111', coalesce(follows, ''),
-           '7', '2026-03-01 12:00:00'
-      FROM (VALUES ($7)) AS item (id), (SELECT * FROM test.run ORDER BY place DESC LIMIT 1) AS r
+    SELECT books.close_items_put('MIA', '2026-03-01', test.last_run(), part, 'clearent', account,
+        jsonb_build_array(jsonb_build_object(
+            'processor_id', coalesce(id, 'T' || n), 'reference', coalesce(reference, test.ref(n)),
+            'kind', kind, 'result', result, 'amount_minor', amount, 'last_four', '1111', 'follows',
+            coalesce(follows, ''), 'batch', batch, 'created', '2026-03-01 12:00:00')))
+$$;
+
+-- The processor's list without an item.
+CREATE FUNCTION test.unlist(id text) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM books.processor_item i WHERE i.processor_id = id;
+    UPDATE books.close_run r SET items = (SELECT count(*) FROM books.processor_item i
+                                           WHERE i.run = r.run);
 $$;
 
 CREATE FUNCTION test.close() RETURNS text LANGUAGE sql AS $$
@@ -29,15 +51,14 @@ CREATE FUNCTION test.close() RETURNS text LANGUAGE sql AS $$
                   CASE WHEN c.balanced THEN 'balanced' ELSE 'differs' END, c.ours_count,
                   c.ours_gross_minor, c.ours_refund_minor, c.theirs_count, c.theirs_gross_minor,
                   c.theirs_refund_minor, c.net_minor)
-      FROM books.close_match('MIA', '2026-03-01',
-                             (SELECT r.id FROM test.run r ORDER BY r.place DESC LIMIT 1)) AS c
+      FROM books.close_match('MIA', '2026-03-01', test.last_run()) AS c
 $$;
 
 CREATE FUNCTION test.differences() RETURNS text LANGUAGE sql AS $$
     SELECT coalesce(string_agg(concat_ws(' ', d.kind, ltrim(d.attempt, 'A'), d.processor_id,
                                          coalesce(d.ours_minor::text, '-') || '/'
                                          || coalesce(d.theirs_minor::text, '-')), ', '), '')
-      FROM books.close_differences('MIA', '2026-03-01') AS d
+      FROM books.close_differences('MIA', '2026-03-01', test.last_run()) AS d
 $$;
 
 -- the borders
@@ -53,7 +74,7 @@ SELECT throws_ok($$SELECT books.close_begin('MIA', '2999-03-01')$$, 'KP001', NUL
                  'a day that has not begun');
 
 -- in balance
-INSERT INTO test.run DEFAULT VALUES;
+SELECT test.begin_run();
 SELECT is(test.close(), 'balanced 0/0/0 0/0/0 net 0', 'nothing against nothing');
 SELECT test.approved(1, 1000);
 SELECT test.at(1, '2026-03-01 12:00Z');
@@ -72,7 +93,7 @@ SELECT test.item(4, 'CAPTURE', 400, follows => 'T3');
 SELECT test.sale(5, 77);
 SELECT test.result(5, 'DECLINED');
 SELECT test.at(5, '2026-03-01 12:11Z');
-SELECT test.item(5, 'SALE', 77, approved => false);
+SELECT test.item(5, 'SALE', 77, result => 'DECLINED');
 SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200',
           'sale, capture and refund; authorisations and declines move nothing');
 SELECT is((SELECT batches FROM books.day_close), '7', 'the batch is named');
@@ -113,11 +134,11 @@ SELECT results_eq(
     'SELECT location, day, run, balanced, net_minor, differences FROM books.day_close',
     'SELECT location, day, run, balanced, net_minor, differences FROM test.before',
     'the same run again gives the same row');
-INSERT INTO test.run DEFAULT VALUES;
-INSERT INTO books.processor_item
-    SELECT location, day, (SELECT id FROM test.run ORDER BY place DESC LIMIT 1), part, processor_id,
-           reference, kind, approved, amount_minor, last_four, follows, batch, created
-      FROM books.processor_item;
+SELECT test.begin_run();
+SELECT count(*) FROM (
+    SELECT books.close_items_put(i.location, i.day, test.last_run(), i.part, i.processor, i.account,
+                                 jsonb_build_array(to_jsonb(i)))
+      FROM (SELECT * FROM books.processor_item) AS i) AS again;
 CREATE TABLE test.books_before AS
     SELECT (SELECT md5(string_agg(a::text, ' ' ORDER BY a.ref)) FROM payment.attempt a) AS attempts,
            (SELECT count(*) FROM payment.event) AS events,
@@ -134,7 +155,7 @@ SELECT results_eq('SELECT * FROM test.books_before',
 
 -- each kind of difference, one at a time
 SAVEPOINT balanced;
-SELECT test.tamper($$DELETE FROM books.processor_item WHERE processor_id = 'T1'$$);
+SELECT test.unlist('T1');
 SELECT is(test.close(), 'differs 3/1400/200 2/400/200 net 1200', 'not at the processor');
 SELECT is(test.differences(), 'MISSING_AT_PROCESSOR 1 1000/-', 'is MISSING_AT_PROCESSOR');
 ROLLBACK TO balanced;
@@ -148,11 +169,11 @@ SELECT test.tamper($$UPDATE books.processor_item SET amount_minor = 999 WHERE pr
 SELECT test.close();
 SELECT is(test.differences(), 'AMOUNT 1 T1 1000/999', 'another amount is AMOUNT');
 ROLLBACK TO balanced;
-SELECT test.tamper($$UPDATE books.processor_item SET approved = false WHERE processor_id = 'T1'$$);
+SELECT test.tamper($$UPDATE books.processor_item SET result = 'DECLINED' WHERE processor_id = 'T1'$$);
 SELECT test.close();
 SELECT is(test.differences(), 'STATUS 1 T1 1000/-', 'not approved there is STATUS');
 ROLLBACK TO balanced;
-SELECT test.tamper($$UPDATE books.processor_item SET approved = true WHERE processor_id = 'T5'$$);
+SELECT test.tamper($$UPDATE books.processor_item SET result = 'APPROVED' WHERE processor_id = 'T5'$$);
 SELECT test.close();
 SELECT is(test.differences(), 'STATUS 5 T5 77/77', 'approved there, declined here is STATUS');
 ROLLBACK TO balanced;
@@ -160,7 +181,7 @@ SELECT test.item(97, 'VOID', 1000, reference => 'portal', follows => 'T1');
 SELECT test.close();
 SELECT is(test.differences(), 'STATUS 1 T1 1000/-', 'voided there, standing here is STATUS');
 ROLLBACK TO balanced;
-SELECT test.tamper($$DELETE FROM books.processor_item WHERE processor_id = 'T7'$$);
+SELECT test.unlist('T7');
 SELECT test.close();
 SELECT is(test.differences(), 'STATUS 6 T6 900/900', 'voided here, standing there is STATUS');
 ROLLBACK TO balanced;
@@ -216,14 +237,131 @@ SELECT is(test.differences(), 'STATUS 33 T96 800/800',
           'an earlier day''s sale that somebody voided there is STATUS');
 ROLLBACK TO balanced;
 
+-- the processor's word 'voided' of the item itself, without a row of a void
+SELECT test.tamper($$UPDATE books.processor_item SET result = 'VOIDED' WHERE processor_id = 'T1'$$);
+SELECT is(test.close(), 'differs 3/1400/200 2/400/200 net 1200', 'voided in the portal');
+SELECT is(test.differences(), 'STATUS 1 T1 1000/-', 'is STATUS, not money');
+ROLLBACK TO balanced;
+SELECT test.tamper($$UPDATE books.processor_item SET result = 'VOIDED' WHERE processor_id = 'T6'$$);
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'voided on both sides cancels');
+ROLLBACK TO balanced;
+SELECT test.approved(40, 600);
+SELECT test.at(40, '2026-03-01 20:00Z');
+SELECT test.follow(41, 40, 'VOID');
+SELECT test.result(41, 'APPROVED');
+SELECT test.at(41, '2026-03-02 12:00Z');
+SELECT test.item(40, 'SALE', 600, result => 'VOIDED');
+SELECT is(test.close(), 'balanced 4/2000/200 4/2000/200 net 1800',
+          'what we voided on a later day stood at the end of this one');
+ROLLBACK TO balanced;
+
+-- the location's account is changed afterwards; another location of ours on a second account
+SELECT test.tamper($$UPDATE books.location SET account = 'west' WHERE code = 'MIA'$$);
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200',
+          'an old day stays as it was when the account is changed');
+SELECT results_eq($$SELECT processor, account FROM books.close_begin('MIA', '2026-03-01')$$,
+                  $$VALUES ('clearent', 'main'), ('clearent', 'west')$$,
+                  'and both accounts are asked');
+ROLLBACK TO balanced;
+SELECT test.tamper($$UPDATE books.location SET account = 'west' WHERE code = 'BOG'$$);
+SELECT test.approved(42, 640, location => 'BOG');
+SELECT test.at(42, '2026-03-01 15:00Z');
+SELECT test.item(42, 'SALE', 640, batch => '90');
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200',
+          'what our second account took is not missing here');
+ROLLBACK TO balanced;
+SELECT is(test.item(1, 'SALE', 1000, account => 'west'), 0::bigint,
+          'an item that two accounts of one merchant list is kept once');
+
+-- batches
+SELECT results_eq($$SELECT account || ' ' || batch FROM books.close_batches('MIA', '2026-03-01',
+                                                                            test.last_run())$$,
+                  ARRAY['main 7'], 'the batches of the day''s money are asked after');
+SELECT test.batch('7', 'FAILED');
+SELECT is(test.close(), 'differs 3/1400/200 3/1400/200 net 1200', 'equal items in a failed batch');
+SELECT is((SELECT kind || ': ' || sentence FROM books.close_differences('MIA', '2026-03-01',
+                                                                        test.last_run())),
+          'BATCH: Batch 7 failed at the processor: it is to be submitted again.', 'are named');
+SELECT test.batch('7', 'PENDING');
+SELECT test.close();
+SELECT is(test.differences(), 'BATCH -/-', 'so is a batch in process');
+SELECT test.batch('7', 'OPEN');
+SELECT test.close();
+SELECT is(test.differences(), 'BATCH -/-', 'and one that is open though the day is over');
+SELECT test.tamper($$UPDATE books.close_run SET day_over = false$$);
+SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'before its end it may be open');
+SELECT is((SELECT day_over FROM books.day_close), false, 'and the result says that it is not over');
+SELECT test.batch('7', 'FAILED');
+SELECT test.close();
+SELECT is(test.differences(), 'BATCH -/-', 'but not failed');
+DELETE FROM books.processor_batch;
+SELECT test.close();
+SELECT is(test.differences(), 'BATCH -/-', 'nor unknown to the processor');
+ROLLBACK TO balanced;
+SELECT test.batch('6', 'FAILED');
+SELECT test.close();
+SELECT is(test.differences(), 'BATCH -/-', 'the batch that the run was told to close is looked at');
+ROLLBACK TO balanced;
+
+-- two runs of one day
+CREATE FUNCTION test.old_run() RETURNS uuid LANGUAGE sql STABLE AS $$
+    SELECT r.id FROM test.run r ORDER BY r.place DESC OFFSET 1 LIMIT 1
+$$;
+SELECT test.begin_run();
+SELECT throws_ok($$SELECT books.close_match('MIA', '2026-03-01', test.old_run())$$, 'KP001',
+                 'Another close of this day was begun meanwhile; this one has ended.',
+                 'a run that another overtook matches nothing');
+SELECT throws_ok($$SELECT books.close_items_put('MIA', '2026-03-01', test.old_run(), 0, 'clearent',
+                                                'main', '[]')$$, 'KP001', NULL, 'and puts nothing');
+SELECT throws_ok($$SELECT books.close_batch_put('MIA', '2026-03-01', test.old_run(), 'clearent',
+                                                'main', '7', 'CLOSED')$$, 'KP001', NULL,
+                 'nor a batch');
+SELECT is(test.close(), 'differs 3/1400/200 0/0/0 net 1200', 'the last one begun goes on');
+ROLLBACK TO balanced;
+DELETE FROM books.processor_item WHERE processor_id = 'T5';
+SELECT throws_ok('SELECT test.close()', 'KP002', NULL, 'a run that lost an item is not matched');
+ROLLBACK TO balanced;
+
+-- more differences than an answer holds
+SELECT count(*) FROM (SELECT test.item(1000 + n, 'SALE', 1, reference => 'portal')
+                        FROM generate_series(1, 501) AS n) AS items;
+SELECT test.close();
+SELECT is((SELECT count(*) || ' of ' || max(total) FROM books.close_differences(
+              'MIA', '2026-03-01', test.last_run())), '500 of 501', 'are counted');
+ROLLBACK TO balanced;
+
+-- the nights' days
+CREATE FUNCTION test.days() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT string_agg(((clock_timestamp() AT TIME ZONE 'America/New_York')::date - d.day)::text, ' '
+                      ORDER BY d.day)
+      FROM books.close_days('MIA') AS d
+$$;
+CREATE FUNCTION test.closed(days_ago integer, over boolean DEFAULT true) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO books.day_close
+    SELECT 'MIA', (clock_timestamp() AT TIME ZONE 'America/New_York')::date - days_ago, c.run, c.at,
+           over, c.balanced, 0, 0, 0, 0, 0, 0, 0, 'USD', '', '[]'
+      FROM books.day_close c WHERE c.day = '2026-03-01'
+$$;
+SELECT test.closed(5);
+SELECT test.closed(3, false);
+SELECT test.closed(2);
+DELETE FROM books.day_close WHERE day = '2026-03-01';
+SELECT is(test.days(), '4 3 1', 'nights missed, a day closed before its end, and yesterday');
+DELETE FROM books.day_close;
+SELECT is(test.days(), '1', 'yesterday before there was any close');
+ROLLBACK TO balanced;
+SELECT is((SELECT count(*) FROM books.close_days('MIA')), 60::bigint, 'at most 60 days back');
+SELECT throws_ok($$SELECT books.close_days('XXX')$$, 'KP001', NULL, 'no such location');
+
 -- pages
-SELECT is(books.close_items_put('MIA', '2026-03-01', (SELECT id FROM test.run ORDER BY place LIMIT 1), 0,
-    '[{"processor_id": "P1", "kind": "SALE", "approved": true, "amount_minor": 1},
-      {"processor_id": "P2", "kind": "OTHER", "approved": true, "amount_minor": 1}]'), 2::bigint,
+SELECT is(books.close_items_put('MIA', '2026-03-01', test.last_run(), 0, 'clearent', 'main',
+    '[{"processor_id": "P1", "kind": "SALE", "result": "APPROVED", "amount_minor": 1},
+      {"processor_id": "P2", "kind": "OTHER", "result": "APPROVED", "amount_minor": 1}]'), 2::bigint,
     'a page is kept');
-SELECT is(books.close_items_put('MIA', '2026-03-01', (SELECT id FROM test.run ORDER BY place LIMIT 1), 1,
-    '[{"processor_id": "P2", "kind": "OTHER", "approved": true, "amount_minor": 1},
-      {"processor_id": "P3", "kind": "SALE", "approved": true, "amount_minor": 1}]'), 1::bigint,
+SELECT is(books.close_items_put('MIA', '2026-03-01', test.last_run(), 1, 'clearent', 'main',
+    '[{"processor_id": "P2", "kind": "OTHER", "result": "APPROVED", "amount_minor": 1},
+      {"processor_id": "P3", "kind": "SALE", "result": "APPROVED", "amount_minor": 1}]'), 1::bigint,
     'an item that comes again is kept once');
 SELECT * FROM finish();
 ROLLBACK;
