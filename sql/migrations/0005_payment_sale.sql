@@ -34,6 +34,26 @@ CREATE TYPE payment.sale_begun AS (
     payment text
 );
 
+-- What other payments than p_payment have to do with an invoice: one of them isn't finished yet;
+-- how much is held for authorisations that may still be captured. The caller has the invoice locked.
+CREATE FUNCTION payment.invoice_held(p_invoice text, p_payment text)
+RETURNS TABLE (in_progress boolean, held_minor bigint)
+LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce(bool_or(a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW')), false),
+           coalesce(sum(ip.amount_minor) FILTER (WHERE a.kind = 'AUTH' AND a.state = 'APPROVED'
+               AND NOT EXISTS (SELECT 1 FROM payment.attempt f
+                                WHERE f.payment = a.payment
+                                  AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
+                                  AND f.kind IN ('CAPTURE', 'VOID') AND f.state = 'APPROVED')),
+                    0)::bigint
+      FROM payment.invoice_part ip
+      JOIN payment.attempt a ON a.payment = ip.payment
+     WHERE ip.invoice = p_invoice AND ip.payment <> p_payment
+       AND (a.kind IN ('SALE', 'AUTH') OR a.kind IN ('CAPTURE', 'VOID', 'REFUND'))
+       AND a.kind IN ('SALE', 'AUTH', 'CAPTURE')
+$$;
+
 CREATE TYPE payment.split_check AS (customer text, code text, field text, sentence text);
 
 -- Why this split can't be paid (code NULL: it can). Locks the invoices. `p_customer` is '' for none; then the
@@ -69,15 +89,10 @@ BEGIN
         SELECT x.position - 1 AS place, x.part ->> 'invoice' AS invoice,
                (x.part ->> 'amount_minor')::bigint AS amount_minor, i.customer, i.currency,
                i.open_minor, i.invoice IS NOT NULL AS known,
-               EXISTS (SELECT 1
-                         FROM payment.invoice_part ip
-                         JOIN payment.attempt a ON a.payment = ip.payment
-                        WHERE ip.invoice = x.part ->> 'invoice' AND ip.payment <> p_payment
-                          AND (a.kind IN ('SALE', 'AUTH') OR a.kind IN ('CAPTURE', 'VOID', 'REFUND'))
-                          AND a.kind IN ('SALE', 'AUTH', 'CAPTURE')
-                          AND a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW')) AS in_progress
+               h.in_progress, h.held_minor
           FROM jsonb_array_elements(p_invoices) WITH ORDINALITY AS x (part, position)
           LEFT JOIN books.invoice i ON i.invoice = x.part ->> 'invoice'
+         CROSS JOIN LATERAL payment.invoice_held(x.part ->> 'invoice', p_payment) AS h
          ORDER BY x.position
     LOOP
         v_customer := coalesce(nullif(v_customer, ''), v_part.customer, '');
@@ -100,6 +115,10 @@ BEGIN
             WHEN v_part.amount_minor > v_part.open_minor THEN
                 payment.refusal_of('amount_above_open', format('invoices[%s].amount_minor', v_part.place),
                     format('Less than that is open on invoice %s.', v_part.invoice))
+            WHEN v_part.amount_minor > v_part.open_minor - v_part.held_minor THEN
+                payment.refusal_of('amount_above_open', format('invoices[%s].amount_minor', v_part.place),
+                    format('An authorisation holds a part of invoice %s: capture or void it first.',
+                           v_part.invoice))
         END;
         IF v_refusal.code IS NOT NULL THEN
             RETURN ROW(v_customer, v_refusal.code, v_refusal.field, v_refusal.sentence)

@@ -36,15 +36,12 @@ BEGIN
                                          n.amount_minor, n.currency) AS equal,
                i.open_minor < i.amount_minor AS paid_on, l.currency AS location_currency,
                c.customer IS NOT NULL AS customer_known,
-               EXISTS (SELECT 1 FROM payment.invoice_part ip
-                         JOIN payment.attempt a ON a.payment = ip.payment
-                          AND a.kind IN ('SALE', 'AUTH')
-                        WHERE ip.invoice = n.invoice
-                          AND a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW')) AS paying
+               h.in_progress OR h.held_minor > 0 AS paying
           FROM line n
           LEFT JOIN books.invoice i ON i.invoice = n.invoice
           LEFT JOIN books.location l ON l.code = n.location
           LEFT JOIN books.customer c ON c.customer = n.customer
+         CROSS JOIN LATERAL payment.invoice_held(n.invoice, '') AS h
     ), judged AS (
         SELECT s.*,
                CASE
