@@ -33,6 +33,15 @@ struct error *invoice_cursor_next(struct invoice_cursor *cursor, struct invoice_
     return NULL;
 }
 
+void invoice_cursor_skip_mark(struct invoice_cursor *cursor)
+{
+    size_t mark = strlen(BYTE_ORDER_MARK);
+    if (cursor->at == 0 && cursor->size >= mark &&
+        memcmp(cursor->text, BYTE_ORDER_MARK, mark) == 0) {
+        cursor->at = mark;
+    }
+}
+
 struct invoice_piece invoice_cursor_header(struct invoice_cursor *cursor)
 {
     const char *from = cursor->text + cursor->at;
@@ -41,11 +50,6 @@ struct invoice_piece invoice_cursor_header(struct invoice_cursor *cursor)
     struct invoice_piece header = {from, end != NULL ? (size_t)(end - from) : left, cursor->line};
     cursor->at += header.size + (end != NULL ? 1 : 0);
     cursor->line += end != NULL ? 1 : 0;
-    size_t mark = strlen(BYTE_ORDER_MARK);
-    if (header.size >= mark && memcmp(header.text, BYTE_ORDER_MARK, mark) == 0) {
-        header.text += mark;
-        header.size -= mark;
-    }
     if (header.size > 0 && header.text[header.size - 1] == '\r') {
         header.size--;
     }

@@ -31,7 +31,9 @@ struct invoice_piece {
  * Errors refused: line_too_long (the sentence says which line). */
 struct error *invoice_cursor_next(struct invoice_cursor *cursor,
                                   struct invoice_piece *piece) MUST_CHECK;
-/* The first line, without its end and byte order mark, moved over: a CSV's header. */
+/* Moves over a byte order mark at the beginning of the file. */
+void invoice_cursor_skip_mark(struct invoice_cursor *cursor);
+/* The first line, without its end, moved over: a CSV's header. */
 struct invoice_piece invoice_cursor_header(struct invoice_cursor *cursor);
 
 #endif

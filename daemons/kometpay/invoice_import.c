@@ -1,5 +1,5 @@
-/* kometpay invoice import: an ERP's export, in two passes over the whole file: the first only
- * checks, so that nothing is imported while any line is bad. */
+/* kometpay invoice import: an ERP's export, sent in pieces that wait at settled until the last one
+ * is there. Must never say that nothing was imported, or that all was, unless settled said so. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,11 +16,14 @@
 #include "daemons/kometpay/invoice_file.h"
 #include "daemons/kometpay/suite.h"
 #include "daemons/kometpay/table.h"
+#include "lib/id.h"
 
 #define PIECE_WAIT_MS 120000
+#define END_WAIT_MS 600000 /* all invoices in one transaction */
 #define BAR_WIDTH 30
 #define NUMBER_MAX_BYTES 32
 #define FAULTS_SHOWN_MAX 200
+#define FAULTS_OF_ANSWER 100 /* import_answer's list */
 
 static const struct option_row OPTIONS[] = {
     {"format", OPTION_TEXT, "FORMAT", "csv or json (one object a line); else by the file's name"},
@@ -34,9 +37,11 @@ static const struct column FAULT_COLUMNS[] = {
     {"what is wrong", COLUMN_LEFT}, {NULL, COLUMN_LEFT},
 };
 
-/* One import: the file, and what the passes found. */
+/* One import: the file, and what was found in it. */
 struct import {
     const char *name;
+    char id[ID_MAX];
+    bool check_only;
     enum invoice_import_format format;
     const char *text;
     size_t size;
@@ -44,6 +49,8 @@ struct import {
     struct invoice_cursor body; /* where the rows begin */
     struct table *faults;
     int64_t fault_count;
+    bool more_faults; /* an answer was full of them */
+    int64_t kept;
     int64_t read, created, changed, same;
 };
 
@@ -96,6 +103,7 @@ static struct error *choose_format(struct import *import, const struct options *
 static struct error *find_body(struct import *import)
 {
     import->body = (struct invoice_cursor){import->text, import->size, 0, 1};
+    invoice_cursor_skip_mark(&import->body);
     if (import->format == INVOICE_IMPORT_FORMAT_CSV) {
         struct invoice_piece header = invoice_cursor_header(&import->body);
         if (header.size == 0 || header.size >= sizeof import->header) {
@@ -111,28 +119,35 @@ static struct error *find_body(struct import *import)
     return NULL;
 }
 
-static void progress(const struct import *import, bool check_only, size_t done)
+/* An import may be run again: what was imported is found as it was. */
+static struct error *import_unfinished(struct error *e)
+{
+    if (!suite_outcome_open(e)) {
+        return e;
+    }
+    error_free(e);
+    return error_failed("import_unfinished",
+                        "The import didn't answer in time; run the same command again.");
+}
+
+static void progress(const struct import *import, size_t done)
 {
     if (isatty(STDERR_FILENO) != 1) {
         return;
     }
     int filled = (int)(done * BAR_WIDTH / import->size);
-    fprintf(stderr, "\r%-9s [%.*s%.*s] %3d%%", check_only ? "checking" : "importing", filled,
-            "##############################", BAR_WIDTH - filled, "..............................",
-            (int)(done * 100 / import->size));
+    fprintf(stderr, "\rreading [%.*s%.*s] %3d%%", filled, "##############################",
+            BAR_WIDTH - filled, "..............................", (int)(done * 100 / import->size));
     if (done == import->size) {
-        fputs("\r\x1b[K", stderr);
+        fprintf(stderr, "\r\x1b[K%s all of it ...", import->check_only ? "checking" : "importing");
     }
     fflush(stderr);
 }
 
-static void add_answer(struct import *import, const struct msg_import_answer *answer)
+static void add_faults(struct import *import, const struct msg_import_answer *answer)
 {
-    import->read += answer->read;
-    import->created += answer->created;
-    import->changed += answer->changed;
-    import->same += answer->same;
     import->fault_count += (int64_t)answer->faults_count;
+    import->more_faults = import->more_faults || answer->faults_count == FAULTS_OF_ANSWER;
     for (size_t i = 0; i < answer->faults_count; i++) {
         const struct msg_import_fault *f = &answer->faults[i];
         char line[NUMBER_MAX_BYTES];
@@ -143,13 +158,12 @@ static void add_answer(struct import *import, const struct msg_import_answer *an
     }
 }
 
-static struct error *send_piece(struct import *import, const struct invoice_piece *piece,
-                                bool check_only)
+static struct error *send_piece(struct import *import, const struct invoice_piece *piece)
 {
     struct msg_invoice_import *m = message_new(MESSAGE_INVOICE_IMPORT);
     m->format = import->format;
     m->first_line = piece->first_line;
-    m->check_only = check_only;
+    snprintf(m->import, sizeof m->import, "%s", import->id);
     memcpy(m->header, import->header, sizeof m->header);
     m->lines = strndup(piece->text, piece->size);
     void *got = NULL;
@@ -157,40 +171,61 @@ static struct error *send_piece(struct import *import, const struct invoice_piec
                                                     PIECE_WAIT_MS, MESSAGE_IMPORT_ANSWER, &got)
                                        : error_failed("memory", "Out of memory.");
     message_free(MESSAGE_INVOICE_IMPORT, m);
-    if (e == NULL) {
-        add_answer(import, got);
-        message_free(MESSAGE_IMPORT_ANSWER, got);
+    if (e != NULL) {
+        return import_unfinished(e);
     }
-    return e;
+    const struct msg_import_answer *answer = got;
+    import->read += answer->read;
+    import->kept = answer->kept;
+    add_faults(import, answer);
+    message_free(MESSAGE_IMPORT_ANSWER, got);
+    return NULL;
 }
 
-/* One pass over all pieces; the counts are this pass's. */
-static struct error *pass(struct import *import, bool check_only)
+/* The lines wait at settled; nothing is imported by this. */
+static struct error *send_pieces(struct import *import)
 {
     struct invoice_cursor cursor = import->body;
-    import->read = import->created = import->changed = import->same = 0;
     while (cursor.at < cursor.size) {
         struct invoice_piece piece;
         struct error *e = invoice_cursor_next(&cursor, &piece);
-        if (e == NULL) {
-            e = send_piece(import, &piece, check_only);
-        }
-        if (e != NULL && !check_only) {
-            return error_wrap(e,
-                              "%" PRId64 " invoices are imported; run the same command again: "
-                              "those are skipped",
-                              import->created + import->changed);
-        }
+        e = e != NULL ? e : send_piece(import, &piece);
         if (e != NULL) {
             return error_wrap(e, "nothing is imported");
         }
-        progress(import, check_only, cursor.at);
+        progress(import, cursor.at);
     }
     return NULL;
 }
 
-static void print_result(const struct import *import, bool check_only, bool json)
+/* All of it or nothing. Lines that are faulty by themselves are told with what else is wrong. */
+static struct error *send_end(struct import *import)
 {
+    struct msg_invoice_import_end m = {.lines = import->kept,
+                                       .check_only = import->check_only || import->fault_count > 0};
+    snprintf(m.import, sizeof m.import, "%s", import->id);
+    void *got = NULL;
+    struct error *e = suite_call("settled", MESSAGE_INVOICE_IMPORT_END, &m, END_WAIT_MS,
+                                 MESSAGE_IMPORT_ANSWER, &got);
+    if (isatty(STDERR_FILENO) == 1) {
+        fputs("\r\x1b[K", stderr);
+    }
+    if (e != NULL) {
+        bool open = suite_outcome_open(e) && !m.check_only;
+        return open ? import_unfinished(e) : error_wrap(e, "nothing is imported");
+    }
+    const struct msg_import_answer *answer = got;
+    import->created = answer->created;
+    import->changed = answer->changed;
+    import->same = answer->same;
+    add_faults(import, answer);
+    message_free(MESSAGE_IMPORT_ANSWER, got);
+    return NULL;
+}
+
+static void print_result(const struct import *import, bool json)
+{
+    bool check_only = import->check_only;
     bool bad = import->fault_count > 0;
     if (json) {
         json_t *object =
@@ -210,29 +245,29 @@ static void print_result(const struct import *import, bool check_only, bool json
     if (bad) {
         table_print(import->faults, stderr, false);
         fprintf(stderr,
-                "Nothing is imported: %" PRId64 " faults. Correct the file and run the "
-                "same command again.\n",
-                import->fault_count);
+                "Nothing is imported: %" PRId64 " faults%s. Correct the file and run the same "
+                "command again.\n",
+                import->fault_count, import->more_faults ? " or more" : "");
     }
 }
 
 static enum exit_code run(const struct options *o)
 {
     bool json = options_given(o, "json");
-    bool check_only = options_given(o, "check");
-    struct import import = {.name = options_word(o, 0), .faults = table_new(FAULT_COLUMNS)};
+    struct import import = {.name = options_word(o, 0),
+                            .check_only = options_given(o, "check"),
+                            .faults = table_new(FAULT_COLUMNS)};
+    id_new("", import.id);
     struct error *e = choose_format(&import, o);
     e = e != NULL ? e : open_file(&import);
     e = e != NULL ? e : find_body(&import);
-    e = e != NULL ? e : pass(&import, true);
-    if (e == NULL && !check_only && import.fault_count == 0) {
-        e = pass(&import, false);
-    }
+    e = e != NULL ? e : send_pieces(&import);
+    e = e != NULL ? e : send_end(&import);
     enum exit_code exit = import.fault_count > 0 ? EXIT_CODE_REFUSED : EXIT_CODE_OK;
     if (e != NULL) {
         exit = suite_error(e, json);
     } else {
-        print_result(&import, check_only, json);
+        print_result(&import, json);
     }
     if (import.text != NULL) {
         (void)munmap((void *)(uintptr_t)import.text, import.size);

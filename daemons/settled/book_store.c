@@ -43,6 +43,14 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
                              " LEFT JOIN LATERAL jsonb_to_recordset(i.faults) AS f"
                              " (line int, field text, code text, sentence text) ON true",
                              2, 7, STATEMENT_WRITE},
+    [BOOK_IMPORT_PUT] = {"import_put", "SELECT books.import_put($1, $2::jsonb) AS kept", 2, 1,
+                         STATEMENT_WRITE},
+    [BOOK_IMPORT_END] = {"import_end",
+                         "SELECT i.read, i.created, i.changed, i.same, f.line, f.field, f.code,"
+                         " f.sentence FROM books.import_end($1, $2::bigint, $3::boolean) AS i"
+                         " LEFT JOIN LATERAL jsonb_to_recordset(i.faults) AS f"
+                         " (line int, field text, code text, sentence text) ON true",
+                         3, 8, STATEMENT_WRITE},
     [BOOK_TRANSACTION_LOG] = {"transaction_log",
                               "SELECT at, payment, attempt, kind, state, location, pos, customer,"
                               " invoices, amount_minor, currency, method, brand, last_four,"
@@ -86,6 +94,7 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
 
 #define ASK_WITHIN_MS 60000
 #define ASK_ONCE_MS 20000
+#define ASK_WHOLE_IMPORT_MS 300000 /* hundreds of thousands of invoices in one transaction */
 #define ASK_TIMES_MAX 20
 
 struct question {
@@ -125,7 +134,8 @@ static void question_answered(void *context, enum database_outcome outcome, cons
 
 static void question_ask(struct question *q)
 {
-    int64_t once = clock_boot_ms() + ASK_ONCE_MS;
+    bool whole = q->statement == &BOOK_STATEMENTS[BOOK_IMPORT_END];
+    int64_t once = clock_boot_ms() + (whole ? ASK_WHOLE_IMPORT_MS : ASK_ONCE_MS);
     q->times++;
     database_call(q->s->db, q->statement, (const char *const *)q->parameters,
                   once < q->deadline_boot_ms ? once : q->deadline_boot_ms, question_answered, q);

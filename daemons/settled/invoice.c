@@ -1,16 +1,10 @@
-/* Invoices: put, listed, and imported by pieces of an export. Must never take a part of a piece,
- * nor a piece with one faulty line. */
+/* Invoices: put and listed. Must never decide what may be changed: the books do. */
 #include "daemons/settled/invoice.h"
 
 #include <assert.h>
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemons/settled/book_store.h"
-#include "daemons/settled/invoice_csv.h"
-#include "lib/log.h"
-#include "lib/memory.h"
 #include "lib/text_copy.h"
 
 void invoice_put_requested(void *context, struct ipc_request *request, const void *message)
@@ -56,110 +50,4 @@ void invoice_list_requested(void *context, struct ipc_request *request, const vo
                  (const char *[]){m->customer, m->state, m->after,
                                   book_number(m->limit ? m->limit : LIST_LIMIT_DEFAULT, limit)},
                  invoice_rows_answer);
-}
-
-/* -- Import ----------------------------------------------------------------------------------- */
-
-/* A piece whose good lines are being checked by the books. */
-struct import {
-    struct ipc_request *request;
-    struct invoice_sheet *sheet; /* owned */
-    bool check_only;
-};
-
-static void import_lines_text(const struct invoice_sheet *sheet, char **out)
-{
-    json_t *lines = json_array();
-    assert(lines != NULL);
-    for (size_t i = 0; i < sheet->line_count; i++) {
-        const struct invoice_line *l = &sheet->lines[i];
-        json_t *line = json_pack(
-            "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "line", (json_int_t)l->line, "invoice",
-            l->invoice, "customer", l->customer, "customer_name", l->customer_name, "location",
-            l->location, "invoice_date", l->invoice_date, "due_date", l->due_date, "amount_minor",
-            (json_int_t)l->amount_minor, "currency", l->currency);
-        assert(line != NULL);
-        int failed = json_array_append_new(lines, line);
-        assert(failed == 0);
-    }
-    *out = json_dumps(lines, JSON_COMPACT);
-    assert(*out != NULL);
-    json_decref(lines);
-}
-
-static int fault_order(const void *a, const void *b)
-{
-    const struct invoice_fault *x = a, *y = b;
-    return x->line < y->line ? -1 : x->line > y->line ? 1 : 0;
-}
-
-static void import_answer(struct import *import, const struct rows *rows)
-{
-    struct invoice_sheet *sheet = import->sheet;
-    struct msg_import_answer *m = message_new(MESSAGE_IMPORT_ANSWER);
-    m->read = sheet->read;
-    for (size_t i = 0; i < rows_count(rows); i++) {
-        if (rows_text(rows, i, "code") != NULL) {
-            invoice_sheet_fault(sheet, rows_int(rows, i, "line"), rows_text(rows, i, "field"),
-                                rows_text(rows, i, "code"), "%s", rows_text(rows, i, "sentence"));
-        }
-    }
-    qsort(sheet->faults, sheet->fault_count, sizeof *sheet->faults, fault_order);
-    for (size_t i = 0; i < sheet->fault_count; i++) {
-        const struct invoice_fault *f = &sheet->faults[i];
-        struct msg_import_fault *r = message_list_add(MESSAGE_IMPORT_ANSWER, m, "faults");
-        assert(r != NULL);
-        r->line = f->line;
-        TEXT_COPY(r->field, f->field);
-        TEXT_COPY(r->code, f->code);
-        TEXT_COPY(r->sentence, f->sentence);
-    }
-    if (sheet->fault_count == 0) {
-        m->created = rows_int(rows, 0, "created");
-        m->changed = rows_int(rows, 0, "changed");
-        m->same = rows_int(rows, 0, "same");
-    }
-    if (!import->check_only && sheet->fault_count == 0) {
-        char read[BOOK_NUMBER_BYTES];
-        log_event(LOG_IMPORT_DONE, {"KOMETPAY_COUNT", book_number(m->read, read)});
-    }
-    ipc_answer(import->request, MESSAGE_IMPORT_ANSWER, m);
-    message_free(MESSAGE_IMPORT_ANSWER, m);
-}
-
-static void import_done(void *context, const struct rows *rows, const struct error *e)
-{
-    struct import *import = context;
-    if (rows == NULL) {
-        ipc_refuse(import->request, error_copy(e));
-    } else {
-        import_answer(import, rows);
-    }
-    invoice_sheet_free(import->sheet);
-    free(import);
-}
-
-void invoice_import_requested(void *context, struct ipc_request *request, const void *message)
-{
-    const struct msg_invoice_import *m = message;
-    struct invoice_sheet *sheet = NULL;
-    char *lines = NULL;
-    struct error *e = invoice_sheet_read(
-        m->format == INVOICE_IMPORT_FORMAT_CSV ? INVOICE_CSV : INVOICE_JSON,
-        (struct invoice_span){m->header, strlen(m->header)},
-        (struct invoice_span){m->lines, strlen(m->lines)}, m->first_line, &sheet);
-    if (e != NULL) {
-        ipc_refuse(request, e);
-        return;
-    }
-    struct import *import = memory_new(sizeof *import);
-    import->request = request;
-    import->sheet = sheet;
-    import->check_only = m->check_only;
-    /* faulty lines are told together with what the books say of the good ones */
-    bool check = m->check_only || sheet->fault_count > 0;
-    import_lines_text(sheet, &lines);
-    book_ask(context, BOOK_INVOICE_IMPORT, (const char *[]){lines, check ? "true" : "false"},
-             ipc_request_deadline_boot_ms(request), import_done, import);
-    free(lines);
 }

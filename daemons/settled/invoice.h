@@ -8,5 +8,6 @@
 void invoice_put_requested(void *context, struct ipc_request *request, const void *message);
 void invoice_list_requested(void *context, struct ipc_request *request, const void *message);
 void invoice_import_requested(void *context, struct ipc_request *request, const void *message);
+void invoice_import_end_requested(void *context, struct ipc_request *request, const void *message);
 
 #endif

@@ -1,7 +1,8 @@
 /* An ERP's export as lines of invoices: CSV (RFC 4180) or one JSON object a line. A pure function
- * on bytes; every line is either good or has its faults told. Columns: invoice, customer,
- * customer_name, location, invoice_date, due_date, amount, currency; customer_name may be absent or
- * empty. The amount is a decimal text ("80.00"), exact; a field never holds a line break. */
+ * on bytes; every line is either good or has a fault told, of which INVOICE_FAULTS_MAX are kept.
+ * Columns: invoice, customer, customer_name, location, invoice_date, due_date, amount, currency;
+ * customer_name may be absent or empty. The amount is a decimal text ("80.00"), exact; a field
+ * never holds a line break. */
 #ifndef SETTLED_INVOICE_CSV_H
 #define SETTLED_INVOICE_CSV_H
 

@@ -45,6 +45,7 @@ static const struct ipc_service SERVICES[] = {
     {MESSAGE_INVOICE_PUT, invoice_put_requested},
     {MESSAGE_INVOICE_LIST, invoice_list_requested},
     {MESSAGE_INVOICE_IMPORT, invoice_import_requested},
+    {MESSAGE_INVOICE_IMPORT_END, invoice_import_end_requested},
     {MESSAGE_LOG, log_requested},
     {MESSAGE_PAYMENT_STORY, story_requested},
     {MESSAGE_DAY_CLOSE, day_close_requested},

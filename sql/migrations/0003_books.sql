@@ -34,6 +34,26 @@ CREATE TABLE books.invoice (
 );
 CREATE INDEX invoice_of_customer ON books.invoice (customer, invoice);
 
+-- An ERP's export while its pieces arrive; the invoices themselves change at its end, or not at all.
+CREATE TABLE books.import (
+    import text PRIMARY KEY CHECK (length(import) BETWEEN 1 AND 40),
+    begun_at timestamptz NOT NULL,
+    result jsonb -- of its end, once it had one
+);
+CREATE TABLE books.import_line (
+    import text NOT NULL REFERENCES books.import ON DELETE CASCADE,
+    line integer NOT NULL,
+    invoice text NOT NULL,
+    customer text NOT NULL,
+    customer_name text NOT NULL,
+    location text NOT NULL,
+    invoice_date date NOT NULL,
+    due_date date NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency text NOT NULL,
+    PRIMARY KEY (import, line)
+);
+
 -- What an attempt moved on an invoice: paid (positive) or given back (negative).
 CREATE TABLE books.application (
     attempt text NOT NULL,

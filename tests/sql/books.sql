@@ -1,7 +1,7 @@
 -- Set-up, imports, the transaction log and the story.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(54);
+SELECT plan(67);
 
 -- locations and customers
 SELECT is(books.location_put('clerk', 'NYC', 'New York', 'America/New_York', 'clearent', 'main',
@@ -88,6 +88,41 @@ SELECT is(test.import(false, test.line(2, 'Y-1'), test.line(3, 'Y-1'), test.line
           '8:invoice:invoice_has_payments', 'every faulty line is named');
 SELECT is_empty($$SELECT * FROM books.invoice WHERE invoice LIKE 'Y-%'$$, 'and nothing is taken');
 SELECT is(test.import(false, VARIADIC '{}'), '0 0 0 0', 'nothing at all is good');
+
+-- an export in pieces
+CREATE FUNCTION test.piece(import text, VARIADIC lines jsonb[]) RETURNS bigint LANGUAGE sql AS $$
+    SELECT books.import_put(import, to_jsonb(lines))
+$$;
+CREATE FUNCTION test.end(import text, lines bigint, check_only boolean DEFAULT false) RETURNS text
+LANGUAGE sql AS $$
+    SELECT concat_ws(' ', i.read, i.created, i.changed, i.same,
+                     (SELECT string_agg(concat_ws(':', f ->> 'line', f ->> 'code'), ' ')
+                        FROM jsonb_array_elements(i.faults) AS f))
+      FROM books.import_end(import, lines, check_only) AS i
+$$;
+SELECT is(test.piece('A', test.line(2, 'P-1', 'C-60', name => 'Only here'), test.line(3, 'P-2', 'C-60')),
+          2::bigint, 'lines are kept');
+SELECT is(test.piece('A', test.line(2, 'P-1', 'C-60', name => 'Only here'), test.line(3, 'P-2', 'C-60')),
+          2::bigint, 'once, however often they are sent');
+SELECT is(test.piece('A', test.line(4, 'P-3', 'C-60')), 3::bigint, 'and the next piece');
+SELECT is_empty($$SELECT * FROM books.invoice WHERE invoice LIKE 'P-%'$$, 'no invoice is there yet');
+SELECT throws_ok($$SELECT test.end('A', 4)$$, 'KP001', NULL, 'a piece that is missing is missed');
+SELECT is(test.end('A', 3), '3 3 0 0', 'a customer named once is known on all lines of the file');
+SELECT is(test.end('A', 3), '3 3 0 0', 'asked again after a lost commit');
+SELECT is_empty('SELECT * FROM books.import_line', 'the lines are forgotten');
+SELECT test.piece('B', test.line(2, 'P-4'));
+SELECT test.piece('B', test.line(9000, 'P-4', amount => 900), test.line(9001, 'P-5'));
+SELECT is(test.end('B', 3), '3 0 0 0 9000:invoice_repeated',
+          'an invoice that another piece has is named twice');
+SELECT is_empty($$SELECT * FROM books.invoice WHERE invoice IN ('P-4', 'P-5')$$, 'nothing is taken');
+SELECT test.piece('C', test.line(2, 'P-6'));
+SELECT is(test.end('C', 1, true), '1 1 0 0', 'checked only');
+SELECT is_empty($$SELECT * FROM books.invoice WHERE invoice = 'P-6'$$, 'takes nothing either');
+SELECT test.piece('D', test.line(2, 'P-7'));
+UPDATE books.import SET begun_at = begun_at - interval '25 hours' WHERE import = 'D';
+SELECT test.piece('E', test.line(2, 'P-8'));
+SELECT is((SELECT string_agg(DISTINCT import, ' ') FROM books.import_line), 'E',
+          'an import that was left is forgotten after a day');
 
 -- the log
 SELECT test.approved(10, 700);

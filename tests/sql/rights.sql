@@ -11,7 +11,7 @@ INSERT INTO test.expected VALUES
     ('kometpay_settled', ARRAY['audit.verify', 'books.close_batch_put', 'books.close_batches',
         'books.close_begin', 'books.close_days', 'books.close_differences',
         'books.close_items_put', 'books.close_match', 'books.customer_list', 'books.customer_put',
-        'books.invoice_import', 'books.invoice_list', 'books.invoice_put', 'books.location_list',
+        'books.import_end', 'books.import_put', 'books.invoice_import', 'books.invoice_list', 'books.invoice_put', 'books.location_list',
         'books.location_put', 'books.payment_story', 'books.transaction_log',
         'payment.event_verify']),
     ('kometpay_vaultd', ARRAY['audit.append', 'vault.card_find', 'vault.card_put',
