@@ -233,15 +233,13 @@ static enum exit_code run(const struct options *o)
 {
     bool json = options_given(o, "json");
     if ((options_text(o, "location") != NULL) == options_given(o, "every-location")) {
-        (void)suite_error(error_refused("location_missing", "location",
-                                        "Give either --location CODE or --every-location."),
-                          json);
-        return EXIT_CODE_USAGE;
+        return suite_error(error_refused("location_missing", "location",
+                                         "Give either --location CODE or --every-location."),
+                           json);
     }
     if ((options_text(o, "date") != NULL) == options_given(o, "since-last")) {
-        (void)suite_error(
+        return suite_error(
             error_refused("date_missing", "date", "Give either --date DAY or --since-last."), json);
-        return EXIT_CODE_USAGE;
     }
     struct msg_location_list question = {0};
     void *got = NULL;

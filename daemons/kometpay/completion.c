@@ -5,7 +5,7 @@
 #include "daemons/kometpay/command.h"
 #include "daemons/kometpay/suite.h"
 
-static const struct option_row OPTIONS[] = {OPTION_JSON, OPTION_END};
+static const struct option_row OPTIONS[] = {OPTION_END};
 
 /* First words, each once. */
 static void print_first_words(void)
@@ -104,9 +104,8 @@ static void print_bash(void)
 static enum exit_code run(const struct options *o)
 {
     if (strcmp(options_word(o, 0), "bash") != 0) {
-        (void)suite_error(error_refused("shell_unknown", "", "There is completion for bash only."),
-                          options_given(o, "json"));
-        return EXIT_CODE_USAGE;
+        return suite_error(error_refused("shell_unknown", "", "There is completion for bash only."),
+                           false);
     }
     print_bash();
     return EXIT_CODE_OK;

@@ -24,8 +24,8 @@ void help_all(FILE *out)
         fprintf(out, "  %-15s %s\n", (*c)->name, (*c)->summary);
     }
     fprintf(out, "\n%s\n", EXIT_CODES);
-    fputs("Every command takes --json for programs. Sockets are in $KOMETPAY_RUN_DIR, which is\n"
-          "/run/kometpay unless set. A card number is never an argument.\n",
+    fputs("With --json a command prints JSON for programs, one object a line. Sockets are in\n"
+          "$KOMETPAY_RUN_DIR, /run/kometpay unless set. A card number is never an argument.\n",
           out);
 }
 

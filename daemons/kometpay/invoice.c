@@ -128,7 +128,7 @@ static enum exit_code run_list(const struct options *o)
         json_decref(rows);
         exit = suite_error(e, json);
     } else if (json) {
-        suite_print_rows(rows);
+        suite_print_rows(rows, NULL);
     } else {
         json_decref(rows);
         table_print(table, stdout, table_colour_wanted(stdout));

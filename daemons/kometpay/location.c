@@ -36,7 +36,7 @@ static struct error *fill(const struct options *o, struct msg_location_put *m)
     m->enabled = !options_given(o, "disabled");
     m->processor = location_put_processor_from_text(text_or(o, "processor", "clearent"));
     if (m->processor == 0) {
-        return error_refused("processor_unknown", "processor", "There is no such processor.");
+        return error_refused("option_value_unknown", "processor", "There is no such processor.");
     }
     struct error *e = option_copy_text(options_word(o, 0), "CODE", m->code, sizeof m->code);
     e = e != NULL ? e : options_copy(o, "name", m->name, sizeof m->name);

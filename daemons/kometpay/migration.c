@@ -344,7 +344,7 @@ static enum exit_code run_status(const struct options *o)
         json_t *rows = json_array();
         exit = add_all_status(records, &folder, table, rows);
         if (json) {
-            suite_print_rows(rows);
+            suite_print_rows(rows, NULL);
         } else {
             json_decref(rows);
             table_print(table, stdout, table_colour_wanted(stdout));

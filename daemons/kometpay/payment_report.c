@@ -59,31 +59,74 @@ static enum exit_code exit_of(enum payment_answer_outcome outcome)
     return EXIT_CODE_REVIEW; /* an outcome that this version doesn't know */
 }
 
-static void print_how_to_ask(const char *key, const char *location)
+/* A sale is asked for by the payment's id; what was done to it later only by its own key. */
+static void print_how_to_ask(const struct msg_payment_answer *answer, const char *key,
+                             const char *location)
 {
-    printf("Ask again in a moment: kometpay payment %s%s%s\n", key,
+    bool sale =
+        answer->kind == PAYMENT_ANSWER_KIND_SALE || answer->kind == PAYMENT_ANSWER_KIND_AUTH;
+    const char *word = sale && answer->payment[0] != '\0' ? answer->payment : key;
+    printf("Ask again in a moment: kometpay payment %s%s%s\n", word,
            location != NULL ? " --location " : "", location != NULL ? location : "");
+}
+
+/* What a clerk must know before doing it again; by kind. */
+struct advice {
+    const char *pending, *declined, *not_charged;
+};
+
+static const struct advice *advice_of(enum payment_answer_kind kind)
+{
+    static const struct advice sale = {
+        "The card may be charged: paying again with a new key could charge it twice.",
+        "Another card may be tried, with a new key.",
+        "The card is not charged. It may be tried again, with a new key."};
+    static const struct advice capture = {
+        "It may be captured. Don't use a new key before you know.",
+        "It is not captured. If the authorisation has expired, take a new payment.",
+        "It is not captured. It may be tried again, with a new key."};
+    static const struct advice undo = {
+        "It may be voided. Don't use a new key before you know.",
+        "It is not voided. Once its batch is closed, refund it instead.",
+        "It is not voided. It may be tried again, with a new key."};
+    static const struct advice refund = {
+        "The money may be on its way back: a new key could refund it twice.",
+        "Nothing was refunded. While its batch is open, void it instead.",
+        "Nothing was refunded. It may be tried again, with a new key."};
+    switch (kind) {
+    case PAYMENT_ANSWER_KIND_SALE:
+    case PAYMENT_ANSWER_KIND_AUTH:
+        return &sale;
+    case PAYMENT_ANSWER_KIND_CAPTURE:
+        return &capture;
+    case PAYMENT_ANSWER_KIND_VOID:
+        return &undo;
+    case PAYMENT_ANSWER_KIND_REFUND:
+        return &refund;
+    }
+    return &sale;
 }
 
 static void advise(const struct msg_payment_answer *answer, const char *key, const char *location)
 {
+    const struct advice *advice = advice_of(answer->kind);
     switch (answer->outcome) {
     case PAYMENT_ANSWER_OUTCOME_PENDING:
-        puts("The card may be charged: paying again with a new key could charge it twice.");
-        print_how_to_ask(answer->payment[0] != '\0' ? answer->payment : key, location);
+        puts(advice->pending);
+        print_how_to_ask(answer, key, location);
         break;
     case PAYMENT_ANSWER_OUTCOME_CANCEL_ACCEPTED:
         puts("It will end reversed or not charged, never approved.");
-        print_how_to_ask(answer->payment[0] != '\0' ? answer->payment : key, location);
+        print_how_to_ask(answer, key, location);
         break;
     case PAYMENT_ANSWER_OUTCOME_REVIEW:
         printf("A person must look at it: kometpay story %s\n", answer->payment);
         break;
     case PAYMENT_ANSWER_OUTCOME_DECLINED:
-        puts("Another card may be tried, with a new key.");
+        puts(advice->declined);
         break;
     case PAYMENT_ANSWER_OUTCOME_NOT_CHARGED:
-        puts("The card is not charged. It may be tried again, with a new key.");
+        puts(advice->not_charged);
         break;
     case PAYMENT_ANSWER_OUTCOME_APPROVED:
     case PAYMENT_ANSWER_OUTCOME_REFUSED:

@@ -36,18 +36,46 @@ static const struct {
     {"close_unfinished", EXIT_CODE_PENDING, "A close may be run again at any time."},
     {"right_refused", EXIT_CODE_REFUSED,
      "Your user may not ask this: operators are in the group kometpay-operator."},
-    {"location_missing", EXIT_CODE_REFUSED, "Add --location CODE; see 'kometpay location list'."},
+    {"location_missing", EXIT_CODE_USAGE, "Add --location CODE; see 'kometpay location list'."},
     {"location_unknown", EXIT_CODE_REFUSED, "See 'kometpay location list'."},
     {"customer_unknown", EXIT_CODE_REFUSED, "See 'kometpay customer list'."},
     {"invoice_unknown", EXIT_CODE_REFUSED, "See 'kometpay invoice list --customer NUMBER'."},
     {"payment_unknown", EXIT_CODE_REFUSED,
      "See 'kometpay log'. A key belongs to a location: add --location CODE."},
     {"conflict", EXIT_CODE_REFUSED,
-     "See what became of that one with 'kometpay payment KEY'; use a new key for this one."},
+     "See what became of that one with 'kometpay payment KEY --location CODE'; use a new key for "
+     "this one."},
     {"amount_above_refundable", EXIT_CODE_REFUSED,
      "See what is left of it with 'kometpay payment PAYMENT'."},
     {"already_captured", EXIT_CODE_REFUSED, "To give the money back: 'kometpay refund PAYMENT'."},
 };
+
+/* Errors of the command line itself, whoever found them. */
+static const char *const USAGE_CODES[] = {
+    "option_too_long", "option_number",       "option_value_unknown", "key_too_short",
+    "invoice_part",    "too_many_invoices",   "card_missing",         "card_ambiguous",
+    "amount_invalid",  "amount_out_of_range", "currency_unknown",     "format_unknown",
+    "shell_unknown",   "date_missing",        "date_invalid",         "state_unknown",
+    "cursor_invalid",  "key_or_payment",      "field_bounds",         "field_type",
+    "field_missing",
+};
+
+static enum exit_code exit_of(const struct error *e, const char **next)
+{
+    *next = NULL;
+    for (size_t i = 0; i < sizeof ADVICE / sizeof *ADVICE; i++) {
+        if (error_is(e, ADVICE[i].code)) {
+            *next = ADVICE[i].next;
+            return ADVICE[i].exit;
+        }
+    }
+    for (size_t i = 0; i < sizeof USAGE_CODES / sizeof *USAGE_CODES; i++) {
+        if (error_is(e, USAGE_CODES[i])) {
+            return EXIT_CODE_USAGE;
+        }
+    }
+    return EXIT_CODE_REFUSED;
+}
 
 bool suite_outcome_open(const struct error *e)
 {
@@ -114,14 +142,8 @@ static void print_error_json(const struct error *e)
 enum exit_code suite_error(struct error *e, bool json)
 {
     assert(e != NULL);
-    enum exit_code exit = EXIT_CODE_REFUSED;
     const char *next = NULL;
-    for (size_t i = 0; i < sizeof ADVICE / sizeof *ADVICE; i++) {
-        if (error_is(e, ADVICE[i].code)) {
-            exit = ADVICE[i].exit;
-            next = ADVICE[i].next;
-        }
-    }
+    enum exit_code exit = exit_of(e, &next);
     if (json) {
         print_error_json(e);
     }
@@ -157,9 +179,10 @@ void suite_collect_rows(json_t *all, enum message_type type, const void *answer)
     json_decref(page);
 }
 
-void suite_print_rows(json_t *all)
+void suite_print_rows(json_t *all, const char *next)
 {
-    json_t *object = json_pack("{s:o}", "rows", all);
+    json_t *object = next != NULL ? json_pack("{s:o, s:s}", "rows", all, "next", next)
+                                  : json_pack("{s:o}", "rows", all);
     assert(object != NULL);
     (void)json_dumpf(object, stdout, JSON_COMPACT);
     putchar('\n');

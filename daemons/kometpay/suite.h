@@ -26,8 +26,8 @@ enum exit_code suite_error(struct error *e, bool json);
 /* The answer as one line of JSON on stdout; secrets never show. */
 void suite_print_json(enum message_type type, const void *answer);
 /* Lists come in pages: appends the answer's rows to `all`, and prints them as {"rows": [...]}
- * (taking `all`). */
+ * (taking `all`), with {"next": ...} if there may be more (else NULL). */
 void suite_collect_rows(json_t *all, enum message_type type, const void *answer);
-void suite_print_rows(json_t *all);
+void suite_print_rows(json_t *all, const char *next);
 
 #endif

@@ -22,12 +22,13 @@ static const struct option_row LOG_OPTIONS[] = {
     {"invoice", OPTION_TEXT, "NUMBER", "only payments of this invoice"},
     {"state", OPTION_TEXT, "STATE", "APPROVED, DECLINED, UNKNOWN, REVIEW ..."},
     {"kind", OPTION_TEXT, "KIND", "SALE, AUTH, CAPTURE, VOID, REFUND"},
-    {"method", OPTION_TEXT, "METHOD", "KEYED or STORED"},
+    {"method", OPTION_TEXT, "METHOD", "KEYED (a typed card) or STORED (one of the vault)"},
     {"last-four", OPTION_TEXT, "DIGITS", "of the card"},
     {"authorisation-code", OPTION_TEXT, "CODE", "of the processor"},
     {"amount", OPTION_TEXT, "AMOUNT", "exactly this amount"},
     {"currency", OPTION_TEXT, "CODE", "of --amount; USD unless given"},
-    {"limit", OPTION_TEXT, "ROWS", "at most so many; 50 unless given"},
+    {"limit", OPTION_TEXT, "ROWS", "at most so many; 50, with --csv and --json all, unless given"},
+    {"after", OPTION_TEXT, "CURSOR", "go on after a limit: what --json called next"},
     {"csv", OPTION_FLAG, NULL, "print CSV instead of text"},
     OPTION_JSON,
     OPTION_END,
@@ -58,6 +59,7 @@ static struct error *fill_filters(const struct options *o, struct msg_log *m)
         {"state", m->state, sizeof m->state},
         {"kind", m->kind, sizeof m->kind},
         {"method", m->method, sizeof m->method},
+        {"after", m->after, sizeof m->after},
         {"last-four", m->last_four, sizeof m->last_four},
         {"authorisation-code", m->authorisation_code, sizeof m->authorisation_code},
     };
@@ -89,7 +91,7 @@ static void add_log_rows(struct table *table, const struct msg_log_rows *answer)
     }
 }
 
-/* Reads pages until `wanted` rows or the end. */
+/* Reads pages until `wanted` rows or the end; m->after is then where it would go on, or "". */
 static struct error *read_log(struct msg_log *m, int64_t wanted, struct table *table, json_t *rows)
 {
     bool more = true;
@@ -102,8 +104,11 @@ static struct error *read_log(struct msg_log *m, int64_t wanted, struct table *t
             return e;
         }
         const struct msg_log_rows *answer = got;
-        add_log_rows(table, answer);
-        suite_collect_rows(rows, MESSAGE_LOG_ROWS, answer);
+        if (rows != NULL) {
+            suite_collect_rows(rows, MESSAGE_LOG_ROWS, answer);
+        } else {
+            add_log_rows(table, answer);
+        }
         wanted -= (int64_t)answer->rows_count;
         more = answer->next[0] != '\0' && answer->rows_count > 0;
         snprintf(m->after, sizeof m->after, "%s", answer->next);
@@ -112,31 +117,41 @@ static struct error *read_log(struct msg_log *m, int64_t wanted, struct table *t
     return NULL;
 }
 
+static void print_log(const struct table *table, bool csv, bool more)
+{
+    if (csv) {
+        table_print_csv(table, stdout);
+    } else if (table_rows(table) == 0) {
+        puts("No payments match.");
+    } else {
+        table_print(table, stdout, table_colour_wanted(stdout));
+    }
+    if (more) { /* on stderr: a spreadsheet's rows are rows */
+        fprintf(stderr, "There are more than these %zu: see --limit.\n", table_rows(table));
+    }
+}
+
 static enum exit_code run_log(const struct options *o)
 {
     bool json = options_given(o, "json");
+    bool csv = options_given(o, "csv");
     struct msg_log m = {0};
     int64_t wanted = 0;
     struct error *e = fill_filters(o, &m);
-    e = e != NULL ? e : options_integer(o, "limit", 1, ROWS_MAX, ROWS_FALLBACK, &wanted);
+    e = e != NULL ? e
+                  : options_integer(o, "limit", 1, ROWS_MAX, json || csv ? ROWS_MAX : ROWS_FALLBACK,
+                                    &wanted);
     struct table *table = table_new(LOG_COLUMNS);
-    json_t *rows = json_array();
+    json_t *rows = json ? json_array() : NULL;
     e = e != NULL ? e : read_log(&m, wanted, table, rows);
     enum exit_code exit = EXIT_CODE_OK;
     if (e != NULL) {
         json_decref(rows);
         exit = suite_error(e, json);
     } else if (json) {
-        suite_print_rows(rows);
+        suite_print_rows(rows, m.after);
     } else {
-        json_decref(rows);
-        if (options_given(o, "csv")) {
-            table_print_csv(table, stdout);
-        } else if (table_rows(table) == 0) {
-            puts("No payments match.");
-        } else {
-            table_print(table, stdout, table_colour_wanted(stdout));
-        }
+        print_log(table, csv, m.after[0] != '\0');
     }
     table_free(table);
     return exit;
@@ -191,7 +206,7 @@ const struct command COMMAND_LOG = {
     .options = LOG_OPTIONS,
     .examples = "  kometpay log --location MIA --from 2026-03-01 --to 2026-03-01\n"
                 "  kometpay log --state REVIEW\n"
-                "  kometpay log --customer 1001 --csv --limit 1000 > payments.csv\n",
+                "  kometpay log --customer 1001 --csv > payments.csv\n",
     .run = run_log,
 };
 
