@@ -6,6 +6,8 @@ users of their own, the kometpay command. `make demo KEEP=1` leaves it up."""
 import csv
 import datetime
 import os
+import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -24,6 +26,7 @@ ZONE = "America/New_York"
 INVOICES = 240
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 FAST = 30  # the resolver's minutes are two seconds
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def bold(text):
@@ -61,8 +64,8 @@ class Day:
 
     def told(self, answer):
         facts = [answer["outcome"]]
-        facts += [f"{answer['amount_minor'] / 100:.2f} {answer.get('currency', '')}"] \
-            if answer.get("amount_minor") else []
+        units, cents = divmod(answer.get("amount_minor", 0), 100)
+        facts += [f"{units}.{cents:02d} {answer.get('currency', '')}"] if units or cents else []
         facts += [f"{answer['brand']} ...{answer['last_four']}"] if answer.get("brand") else []
         facts += [f"authorisation {answer['authorisation_code']}"] \
             if answer.get("authorisation_code") else []
@@ -214,13 +217,20 @@ class Day:
 
     def close(self):
         today = datetime.datetime.now(ZoneInfo(ZONE)).date().isoformat()
-        self.scene("The night: the batch is closed, history and processor agree item by item")
-        self.command("close", "--location", "MIA", "--date", today, "--batch")
+        self.scene("The evening: the batch is closed, history and processor agree item by item")
+        text = self.command("close", "--location", "MIA", "--date", today, "--batch")
+        self.expect("in balance so far" in text, "the day is not in balance")
+        self.say("the night closes it once more when it is over, with the days that were missed:\n"
+                 "kometpay close --every-location --since-last --batch")
         self.scene("Somebody makes a refund at the processor's own desk, and the close names it")
         original = self.pos.call("pay", pay(7700, card=card(MASTERCARD)))
         row = self.charges(original)[0]
         self.suite.simulator.portal(op="refund", id=row["id"], amount="20.00")
-        self.command("close", "--location", "MIA", "--date", today, exit_code=1)
+        refund = self.suite.simulator.ledger()[-1]
+        text = self.command("close", "--location", "MIA", "--date", today, exit_code=1)
+        named = [line.split() for line in text.splitlines() if line.startswith("MISSING_HERE")]
+        self.expect(len(named) == 1 and str(refund["id"]) in named[0] and "20.00" in named[0],
+                    "the refund of the processor's desk was not named")
 
     def run(self):
         self.set_up()
@@ -238,38 +248,54 @@ class Day:
         self.command("status")
 
 
+def leave(suite, directory):
+    """KEEP=1: the day stays up."""
+    print(f"\nLeft running. Type next:\n"
+          f"    export KOMETPAY_RUN_DIR={suite.run}\n"
+          f"    {suite.build}/kometpay status\n"
+          f"    {suite.build}/kometpay log --location MIA\n"
+          f"and to end it:\n"
+          f"    kill {' '.join(str(p.pid) for p in suite.processes.values())} "
+          f"{suite.cluster.pid()} && rm -r {directory}")
+
+
+def end(suite, pids):
+    """Stops everything whatever comes in between, and looks whether anything is left."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    pids += [process.pid for process in suite.processes.values()]
+    suite.stop()
+    left = [pid for pid in set(pids) if still_running(pid)]
+    assert not left, f"still running: {left}"
+    assert suite.cluster is None or suite.cluster.pid() is None, "PostgreSQL is still running"
+
+
 def main():
+    for number in SIGNALS:
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
     began = time.monotonic()
-    keep = os.environ.get("KEEP") == "1"
     directory = tempfile.mkdtemp(prefix="kometpay-demo-")
     os.chmod(directory, 0o755)
     print(bold("Komet Payments: one business day") + f"   (in {directory})")
-    suite = Suite(directory, fast=FAST,
-                  settings={"KOMETPAY_SEND_TIMEOUT_MS": "5000"}).prepare()
+    print(f"Everything is real but the processor and the waiting: the resolver's clock runs {FAST} "
+          "times faster,\nso that a minute before it asks again is two seconds.")
+    suite = Suite(directory, fast=FAST, settings={"KOMETPAY_SEND_TIMEOUT_MS": "5000"}).prepare()
     pids = []
+    kept = False
     try:
         suite.start()
-        pids = [process.pid for process in suite.processes.values()]
-        Day(suite).run()
-    finally:
         pids += [process.pid for process in suite.processes.values()]
-        if keep:
-            print(f"\nLeft running. Type next:\n"
-                  f"    export KOMETPAY_RUN_DIR={suite.run}\n"
-                  f"    {suite.build}/kometpay status\n"
-                  f"    {suite.build}/kometpay log --location MIA\n"
-                  f"and to end it:\n"
-                  f"    kill {' '.join(str(p.pid) for p in suite.processes.values())} "
-                  f"{suite.cluster.pid()} && rm -r {directory}")
-        else:
-            suite.stop()
-    if not keep:
-        left = [pid for pid in set(pids) if still_running(pid)]
-        assert not left and suite.cluster.pid() is None, f"still running: {left}"
-        import shutil
-        shutil.rmtree(directory)
-        print(f"\nEverything is stopped; nothing is left running. "
-              f"The day took {time.monotonic() - began:.0f} s.")
+        Day(suite).run()
+        kept = os.environ.get("KEEP") == "1"
+    finally:
+        if not kept:
+            end(suite, pids)
+    if kept:
+        leave(suite, directory)
+        return
+    shutil.rmtree(directory)
+    print(f"\nEverything is stopped; nothing is left running. "
+          f"The day took {time.monotonic() - began:.0f} s.")
 
 
 if __name__ == "__main__":

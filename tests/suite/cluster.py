@@ -18,6 +18,7 @@ SUPERUSER = "postgres"
 DAEMON_ROLES = ("kometpay_gatewayd", "kometpay_vaultd", "kometpay_settled")
 SOCKET_PATH_MAX_BYTES = 107
 START_TIMEOUT_S = 60
+KILL_TIMEOUT_S = 30
 
 SETTINGS = """
 listen_addresses = ''
@@ -153,7 +154,10 @@ class Cluster:
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
+            deadline = time.monotonic() + KILL_TIMEOUT_S
             while self.pid() is not None:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"PostgreSQL {pid} outlived SIGKILL for {KILL_TIMEOUT_S} s")
                 time.sleep(0.01)
 
     def pid(self):

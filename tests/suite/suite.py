@@ -271,15 +271,21 @@ class Suite:
                 time.sleep(0.005)
 
     def stop(self):
-        """Ends everything we started, the database last."""
-        for daemon in reversed(DAEMONS):
-            if daemon in self.processes:
-                self.processes.pop(daemon).stop()
-        for process in self.processes.values():
-            process.kill()
-        self.processes.clear()
+        """Ends everything we started, the database last; what would not end is told at the end."""
+        daemons = [self.processes.pop(name) for name in reversed(DAEMONS) if name in self.processes]
+        ends = [daemon.stop for daemon in daemons]
+        ends += [process.kill for process in self.processes.values()]
         if self.cluster:
-            self.cluster.stop()
+            ends.append(self.cluster.stop)
+        failures = []
+        for end in ends:
+            try:
+                end()
+            except Exception as failure:  # pylint: disable=broad-except
+                failures.append(failure)
+        self.processes.clear()
+        if failures:
+            raise failures[0]
 
     def __enter__(self):
         return self
