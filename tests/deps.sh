@@ -56,14 +56,21 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-# The server's package makes and starts a cluster 'main' unless told not to.
-if [[ " ${missing[*]} " == *" postgresql-15 "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
-    mkdir -p /etc/postgresql-common
-    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+# The server's package makes and starts a cluster 'main' unless told not to. A file that is there
+# already (of postgresql-common) gets the line only while we install.
+createcluster=${CREATECLUSTER:-/etc/postgresql-common/createcluster.conf}
+if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
+    mkdir -p "$(dirname "$createcluster")"
+    if [ -e "$createcluster" ]; then
+        before=$(mktemp)
+        cp -p "$createcluster" "$before"
+        trap 'cp -p "$before" "$createcluster"; rm -f "$before"' EXIT
+    fi
+    echo "create_main_cluster = false" >>"$createcluster"
 fi
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
-# Keep our createcluster.conf without a question.
+# Keeps createcluster.conf without a question.
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"
 echo "deps: installed ${missing[*]}"
