@@ -3,13 +3,12 @@
 #include <stdio.h>
 
 #include "daemons/kometpay/command.h"
+#include "daemons/kometpay/payment_report.h"
 #include "daemons/kometpay/suite.h"
 #include "daemons/kometpay/table.h"
-
-#include <inttypes.h>
+#include "lib/money.h"
 
 #define PAGE_MAX 200
-#define NUMBER_MAX_BYTES 32
 
 static const struct option_row ADD_OPTIONS[] = {
     {"name", OPTION_REQUIRED, "NAME", "as on the invoices"},
@@ -21,9 +20,8 @@ static const struct option_row ADD_OPTIONS[] = {
 static const struct option_row LIST_OPTIONS[] = {OPTION_JSON, OPTION_END};
 
 static const struct column COLUMNS[] = {
-    {"customer", COLUMN_LEFT}, {"name", COLUMN_LEFT},
-    {"email", COLUMN_LEFT},    {"open (minor units)", COLUMN_RIGHT},
-    {NULL, COLUMN_LEFT},
+    {"customer", COLUMN_LEFT}, {"name", COLUMN_LEFT},     {"email", COLUMN_LEFT},
+    {"open", COLUMN_RIGHT},    {"currency", COLUMN_LEFT}, {NULL, COLUMN_LEFT},
 };
 
 static enum exit_code run_add(const struct options *o)
@@ -63,10 +61,14 @@ static struct error *read_customers(struct table *table, json_t *rows)
         const struct msg_customer_rows *answer = got;
         for (size_t i = 0; i < answer->rows_count; i++) {
             const struct msg_customer_row *r = &answer->rows[i];
-            char open[NUMBER_MAX_BYTES];
-            snprintf(open, sizeof open, "%" PRId64, r->open_minor);
-            table_row(table, (const char *[]){r->customer, r->name, r->email, open});
+            char open[MONEY_TEXT_MAX];
+            bool owes = r->currency[0] != '\0';
+            table_row(table,
+                      (const char *[]){r->customer, r->name, r->email,
+                                       owes ? amount_text(r->open_minor, r->currency, open) : "",
+                                       r->currency});
             snprintf(m.after, sizeof m.after, "%s", r->customer);
+            snprintf(m.after_currency, sizeof m.after_currency, "%s", r->currency);
         }
         suite_collect_rows(rows, MESSAGE_CUSTOMER_ROWS, answer);
         more = answer->more && answer->rows_count > 0;

@@ -25,9 +25,9 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
     [BOOK_CUSTOMER_PUT] = {"customer_put", "SELECT books.customer_put($1, $2, $3) AS done", 3, 1,
                            STATEMENT_WRITE},
     [BOOK_CUSTOMER_LIST] = {"customer_list",
-                            "SELECT customer, name, email, open_minor"
-                            " FROM books.customer_list($1, $2::int)",
-                            2, 4, STATEMENT_READ},
+                            "SELECT customer, name, email, open_minor, currency"
+                            " FROM books.customer_list($1, $2, $3::int)",
+                            3, 5, STATEMENT_READ},
     [BOOK_INVOICE_PUT] = {"invoice_put",
                           "SELECT books.invoice_put($1, $2, $3, $4::date, $5::date, $6::bigint, $7)"
                           " AS done",

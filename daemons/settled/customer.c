@@ -25,6 +25,7 @@ static void customer_rows_answer(struct ipc_request *request, const struct rows 
         TEXT_COPY(r->customer, rows_text(rows, i, "customer"));
         TEXT_COPY(r->name, rows_text(rows, i, "name"));
         TEXT_COPY(r->email, rows_text(rows, i, "email"));
+        TEXT_COPY(r->currency, rows_text(rows, i, "currency"));
         r->open_minor = rows_int(rows, i, "open_minor");
     }
     ipc_answer(request, MESSAGE_CUSTOMER_ROWS, m);
@@ -35,8 +36,8 @@ void customer_list_requested(void *context, struct ipc_request *request, const v
 {
     const struct msg_customer_list *m = message;
     char limit[BOOK_NUMBER_BYTES];
-    book_request(
-        context, request, BOOK_CUSTOMER_LIST,
-        (const char *[]){m->after, book_number(m->limit ? m->limit : LIST_LIMIT_DEFAULT, limit)},
-        customer_rows_answer);
+    book_request(context, request, BOOK_CUSTOMER_LIST,
+                 (const char *[]){m->after, m->after_currency,
+                                  book_number(m->limit ? m->limit : LIST_LIMIT_DEFAULT, limit)},
+                 customer_rows_answer);
 }

@@ -77,22 +77,28 @@ BEGIN
 END
 $$;
 
--- By number, after p_after; one row more than p_limit when there are more.
-CREATE FUNCTION books.customer_list(p_after text, p_limit integer)
-RETURNS TABLE (customer text, name text, email text, open_minor bigint)
+-- A row for each customer and currency of its open invoices (one with '' if there is none), by number
+-- and currency, after those of p_after; one row more than p_limit when there are more. '' as
+-- p_after_currency: after all rows of the customer p_after.
+CREATE FUNCTION books.customer_list(p_after text, p_after_currency text, p_limit integer)
+RETURNS TABLE (customer text, name text, email text, open_minor bigint, currency text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT c.customer, c.name, c.email,
-           (SELECT coalesce(sum(i.open_minor), 0)::bigint FROM books.invoice i
-             WHERE i.customer = c.customer)
+    SELECT c.customer, c.name, c.email, coalesce(o.open_minor, 0), coalesce(o.currency, '')
       FROM books.customer c
-     WHERE c.customer > coalesce(p_after, '')
-     ORDER BY c.customer LIMIT p_limit + 1
+      LEFT JOIN LATERAL (
+           SELECT i.currency, sum(i.open_minor)::bigint AS open_minor
+             FROM books.invoice i WHERE i.customer = c.customer AND i.open_minor > 0
+            GROUP BY i.currency) AS o ON true
+     WHERE c.customer >= coalesce(p_after, '')
+       AND (c.customer > coalesce(p_after, '')
+            OR (coalesce(p_after_currency, '') <> '' AND o.currency > p_after_currency))
+     ORDER BY c.customer, o.currency LIMIT p_limit + 1
 $$;
 
 GRANT EXECUTE ON FUNCTION
     books.location_put(text, text, text, text, text, text, text, boolean),
     books.location_list(),
     books.customer_put(text, text, text),
-    books.customer_list(text, integer)
+    books.customer_list(text, text, integer)
     TO kometpay_settled;

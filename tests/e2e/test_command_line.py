@@ -108,3 +108,21 @@ def test_R1_the_log_by_method(suite):
     assert payment in typed.stdout
     stored = suite.kometpay("log", "--method", "STORED", "--amount", "47.11", check=0)
     assert payment not in stored.stdout
+
+
+def test_what_customers_owe_is_told_by_currency(suite):
+    with suite.operator() as settled:
+        settled.call("location_put", {
+            "code": "AMS", "name": "Amsterdam", "time_zone": "Europe/Amsterdam",
+            "processor": "clearent", "account": "main", "currency": "EUR", "enabled": True})
+        settled.call("customer_put", {"customer": "C-80", "name": "Two Purses"})
+        for number, location, currency, minor in (("D-1", "MIA", "USD", 1250),
+                                                  ("D-2", "AMS", "EUR", 990),
+                                                  ("D-3", "MIA", "USD", 50)):
+            settled.call("invoice_put", {
+                "invoice": number, "customer": "C-80", "location": location, "invoice_date":
+                "2026-11-20", "due_date": "2026-12-20", "amount_minor": minor,
+                "currency": currency})
+    lines = [line.split() for line in suite.kometpay("customer", "list", check=0).stdout.splitlines()
+             if line.startswith("C-80")]
+    assert [line[-2:] for line in lines] == [["9.90", "EUR"], ["13.00", "USD"]]

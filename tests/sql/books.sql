@@ -1,7 +1,7 @@
 -- Set-up, imports, the transaction log and the story.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(67);
+SELECT plan(68);
 
 -- locations and customers
 SELECT is(books.location_put('clerk', 'NYC', 'New York', 'America/New_York', 'clearent', 'main',
@@ -21,11 +21,15 @@ SELECT is((SELECT string_agg(code, ' ') FROM books.location_list()), 'BOG MIA NY
 SELECT is(books.customer_put('C-3', 'Fern', NULL), 'created', 'a new customer');
 SELECT is(books.customer_put('C-3', 'Fern', ''), 'same', 'the same again');
 SELECT is(books.customer_put('C-3', 'Ferns', 'a@b.example'), 'changed', 'renamed');
-SELECT results_eq($$SELECT customer, open_minor FROM books.customer_list('', 1)$$,
-                  $$VALUES ('C-1', 10000::bigint), ('C-2', 2000)$$,
-                  'a page of one, and one more row as there are more');
-SELECT is((SELECT string_agg(customer, ' ') FROM books.customer_list('C-1', 10)), 'C-2 C-3',
-          'the next page');
+SELECT results_eq($$SELECT customer, open_minor, currency FROM books.customer_list('', '', 1)$$,
+                  $$VALUES ('C-1', 2000::bigint, 'EUR'), ('C-1', 8000, 'USD')$$,
+                  'a row for each currency: a page of one, and one more row as there are more');
+SELECT results_eq($$SELECT customer, open_minor, currency
+                      FROM books.customer_list('C-1', 'EUR', 10)$$,
+                  $$VALUES ('C-1', 8000::bigint, 'USD'), ('C-2', 2000, 'USD'), ('C-3', 0, '')$$,
+                  'the next page goes on with the customer''s next currency');
+SELECT is((SELECT string_agg(customer, ' ') FROM books.customer_list('C-1', '', 10)), 'C-2 C-3',
+          'or after the customer');
 
 -- one invoice
 SELECT is(books.invoice_put('I-1', 'C-1', 'MIA', '2026-01-01', '2026-01-31', 5000, 'USD'), 'same',
