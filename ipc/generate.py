@@ -10,7 +10,7 @@ import sys
 import textwrap
 from dataclasses import dataclass, field
 
-PEERS = ("pos", "operator", "terminald", "gatewayd", "vaultd", "settled")
+PEERS = ("pos", "operator", "night", "terminald", "gatewayd", "vaultd", "settled")
 DAEMONS = ("terminald", "gatewayd", "vaultd", "settled")
 TOKEN = re.compile(r'\s*("[^"]*"|[^\s"(]+(?:\([^)]*\))?)')
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z")

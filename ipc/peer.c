@@ -33,6 +33,7 @@ static const struct {
 } PEER_NAMES[] = {
     {"pos", PEER_POS},           {"operator", PEER_OPERATOR}, {"terminald", PEER_TERMINALD},
     {"gatewayd", PEER_GATEWAYD}, {"vaultd", PEER_VAULTD},     {"settled", PEER_SETTLED},
+    {"night", PEER_NIGHT},
 };
 #define PEER_NAME_COUNT (sizeof(PEER_NAMES) / sizeof(PEER_NAMES[0]))
 
@@ -100,10 +101,9 @@ static void rules_from_system(void)
         const char *user;
         enum peer peer;
     } USERS[] = {
-        {"kometpay-terminald", PEER_TERMINALD},
-        {"kometpay-gatewayd", PEER_GATEWAYD},
-        {"kometpay-vaultd", PEER_VAULTD},
-        {"kometpay-settled", PEER_SETTLED},
+        {"kometpay-terminald", PEER_TERMINALD}, {"kometpay-gatewayd", PEER_GATEWAYD},
+        {"kometpay-vaultd", PEER_VAULTD},       {"kometpay-settled", PEER_SETTLED},
+        {"kometpay-night", PEER_NIGHT},
     };
     for (size_t i = 0; i < sizeof(USERS) / sizeof(USERS[0]); i++) {
         const struct passwd *user = getpwnam(USERS[i].user);

@@ -16,10 +16,11 @@ enum peer {
     PEER_GATEWAYD = 1 << 3,
     PEER_VAULTD = 1 << 4,
     PEER_SETTLED = 1 << 5,
+    PEER_NIGHT = 1 << 6,
 };
 
 /* The table of uids: system users kometpay-gatewayd ... by name; root and members of group
- * kometpay-operator are operators; members of group kometpay-pos are POS. KOMETPAY_PEERS=
+ * kometpay-operator are operators; kometpay-night may only close days; members of group kometpay-pos are POS. KOMETPAY_PEERS=
  * "gatewayd=64002,terminald=64001,pos=*" (numbers, or * for any) replaces names (tests, demo).
  * Errors: setting_invalid. */
 struct error *peers_start(void) MUST_CHECK;

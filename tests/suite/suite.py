@@ -237,7 +237,7 @@ class Suite:
     def peers():
         if os.geteuid() != 0:
             me = os.geteuid()
-            return ",".join(f"{name}={me}" for name in (*DAEMONS, "operator", "pos"))
+            return ",".join(f"{name}={me}" for name in (*DAEMONS, "operator", "night", "pos"))
         return ",".join([*(f"{name}={UIDS[name]}" for name in DAEMONS), "operator=0", "pos=*"])
 
     def start_daemon(self, daemon, wrapper=()):

@@ -71,7 +71,7 @@ check_users() {
         "$root"/usr/lib/systemd/system/kometpay* | tr ' ' '\n' | sort -u)
     local operators
     operators=$(sed -n 's/^kometpay-operator:.*://p' "$root/etc/group")
-    [ "$operators" = kometpay-night ] || fault "the night's close is no operator"
+    [ -z "$operators" ] || fault "operators by our own hand: $operators"
 }
 
 # Reaching a socket is its group's right: who may, for each, and nobody else.
@@ -94,6 +94,15 @@ $have"
         grep -q "^a+ /run/kometpay/$owner.sock .*group:kometpay-operator:rw" \
             systemd/kometpay.tmpfiles || fault "operators can't reach $owner.sock"
     done
+    have=$(sed -n 's|^a+ /run/kometpay/\(.*\)\.sock .*user:kometpay-night:rw$|\1|p' \
+        systemd/kometpay.tmpfiles)
+    [ "$have" = settled ] || fault "the night's close reaches: $have"
+}
+
+# gatewayd reads the boot's id under /proc/sys, which ProcSubset=pid hides.
+check_boot_id() {
+    grep -q '^ProcSubset=pid' "$root/usr/lib/systemd/system/kometpay-gatewayd.service" &&
+        fault "gatewayd can't read /proc/sys/kernel/random/boot_id"
 }
 
 check_all() {
@@ -128,6 +137,7 @@ stage "${1:-}"
 check_all
 check_users
 check_access
+check_boot_id
 check_the_checks
 if [ $faults -gt 0 ]; then
     echo "units: $faults faults" >&2
