@@ -4,6 +4,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,24 +43,78 @@ static bool read_line(char line[LINE_MAX_BYTES])
     return false;
 }
 
-/* Asks on stderr, reads a line from the terminal; without echo if `hidden`. A signal that ends us
- * here leaves the echo off only until the shell sets its own modes again. */
+/* -- The terminal ----------------------------------------------------------------------------- */
+
+/* Signals that would end us with the echo off: kept until the terminal is as it was. */
+static const int ENDING[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+#define ENDING_COUNT (sizeof ENDING / sizeof *ENDING)
+
+static volatile sig_atomic_t ended_by;
+
+static void end_noted(int number)
+{
+    ended_by = number;
+}
+
+struct silence {
+    struct termios terminal;
+    sigset_t mask;
+    struct sigaction handlers[ENDING_COUNT];
+};
+
+/* The signals stay blocked but while silent_wait waits, so that none comes in between. */
+static bool silence_begin(struct silence *before)
+{
+    sigset_t ending;
+    sigemptyset(&ending);
+    struct sigaction note = {.sa_handler = end_noted};
+    sigemptyset(&note.sa_mask);
+    ended_by = 0;
+    for (size_t i = 0; i < ENDING_COUNT; i++) {
+        (void)sigaddset(&ending, ENDING[i]);
+        (void)sigaction(ENDING[i], &note, &before->handlers[i]);
+    }
+    (void)sigprocmask(SIG_BLOCK, &ending, &before->mask);
+    struct termios quiet = before->terminal;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    quiet.c_lflag |= (tcflag_t)(ICANON | ECHONL);
+    return tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+}
+
+/* The terminal as it was; then the signal that came, if any, does what it does. */
+static void silence_end(const struct silence *before)
+{
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before->terminal);
+    for (size_t i = 0; i < ENDING_COUNT; i++) {
+        (void)sigaction(ENDING[i], &before->handlers[i], NULL);
+    }
+    if (ended_by != 0) {
+        (void)raise(ended_by); /* delivered when it is unblocked */
+    }
+    (void)sigprocmask(SIG_SETMASK, &before->mask, NULL);
+}
+
+/* Waits for the line; false when a signal came instead. */
+static bool silent_wait(const struct silence *before)
+{
+    struct pollfd line = {.fd = STDIN_FILENO, .events = POLLIN};
+    return ppoll(&line, 1, NULL, &before->mask) == 1 && ended_by == 0;
+}
+
+/* Asks on stderr, reads a line from the terminal; without echo if `hidden`. */
 static bool ask(const char *question, bool hidden, char line[LINE_MAX_BYTES])
 {
-    struct termios before;
-    bool silenced = false;
     fputs(question, stderr);
     fflush(stderr);
-    if (hidden && tcgetattr(STDIN_FILENO, &before) == 0) {
-        struct termios quiet = before;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        quiet.c_lflag |= (tcflag_t)(ICANON | ECHONL);
-        silenced = tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+    if (!hidden) {
+        return read_line(line);
     }
-    bool got = (!hidden || silenced) && read_line(line);
-    if (silenced) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    struct silence before;
+    if (tcgetattr(STDIN_FILENO, &before.terminal) != 0) {
+        return false;
     }
+    bool got = silence_begin(&before) && silent_wait(&before) && read_line(line);
+    silence_end(&before);
     return got;
 }
 

@@ -13,10 +13,6 @@
 
 /* "kometpay" as bytes: all who migrate one database take this lock. */
 #define LOCK_SQL "SELECT pg_advisory_lock(7741526566985818489)"
-#define RECORD_SQL                                                                                 \
-    "CREATE TABLE IF NOT EXISTS public.kometpay_migration ("                                       \
-    "number int PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, "                           \
-    "applied_at timestamptz NOT NULL DEFAULT now())"
 
 static const struct option_row OPTIONS[] = {
     {"sql-dir", OPTION_TEXT, "DIR",
@@ -232,7 +228,6 @@ static struct error *apply_pending(PGconn *db, const struct migration_folder *fo
 {
     PGresult *records = NULL;
     struct error *e = run_sql(db, "waiting for the migration lock", LOCK_SQL);
-    e = e != NULL ? e : run_sql(db, "public.kometpay_migration", RECORD_SQL);
     e = e != NULL ? e : read_records(db, &records);
     e = e != NULL ? e : check_history(records, folder);
     for (size_t i = 0; e == NULL && i < folder->count; i++) {
