@@ -43,6 +43,7 @@ extern const struct command COMMAND_INVOICE_ADD;
 extern const struct command COMMAND_INVOICE_LIST;
 extern const struct command COMMAND_INVOICE_IMPORT;
 extern const struct command COMMAND_CLOSE;
+extern const struct command COMMAND_AUDIT_VERIFY;
 extern const struct command COMMAND_STATUS;
 extern const struct command COMMAND_DB_MIGRATE;
 extern const struct command COMMAND_DB_STATUS;

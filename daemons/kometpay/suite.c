@@ -32,6 +32,7 @@ static const struct {
     {"close_running", EXIT_CODE_UNREACHABLE, "Ask the same again in a moment."},
     {"close_superseded", EXIT_CODE_UNREACHABLE, "Ask the same again in a moment."},
     {"batch_open", EXIT_CODE_PENDING, "A close may be run again at any time."},
+    {"verify_unfinished", EXIT_CODE_UNREACHABLE, "See 'kometpay status'."},
     {"import_unfinished", EXIT_CODE_PENDING, "An import may be run again at any time."},
     {"close_unfinished", EXIT_CODE_PENDING, "A close may be run again at any time."},
     {"right_refused", EXIT_CODE_REFUSED,

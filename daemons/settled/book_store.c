@@ -90,11 +90,16 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
                                 3, 8, STATEMENT_READ},
     [BOOK_CLOSE_DAYS] = {"close_days", "SELECT day FROM books.close_days($1)", 1, 1,
                          STATEMENT_READ},
+    [BOOK_AUDIT_VERIFY] = {"audit_verify",
+                           "SELECT 'EVENTS' AS chain, payment || ' ' || number AS place, problem"
+                           " FROM payment.event_verify() UNION ALL"
+                           " SELECT 'AUDIT', number::text, problem FROM audit.verify()",
+                           0, 3, STATEMENT_READ},
 };
 
 #define ASK_WITHIN_MS 60000
 #define ASK_ONCE_MS 20000
-#define ASK_WHOLE_IMPORT_MS 300000 /* hundreds of thousands of invoices in one transaction */
+#define ASK_LONG_MS 300000 /* what reads or writes hundreds of thousands of rows at once */
 #define ASK_TIMES_MAX 20
 
 struct question {
@@ -134,8 +139,10 @@ static void question_answered(void *context, enum database_outcome outcome, cons
 
 static void question_ask(struct question *q)
 {
-    bool whole = q->statement == &BOOK_STATEMENTS[BOOK_IMPORT_END];
-    int64_t once = clock_boot_ms() + (whole ? ASK_WHOLE_IMPORT_MS : ASK_ONCE_MS);
+    bool is_long = q->statement == &BOOK_STATEMENTS[BOOK_IMPORT_END] ||
+                   q->statement == &BOOK_STATEMENTS[BOOK_CLOSE_MATCH] ||
+                   q->statement == &BOOK_STATEMENTS[BOOK_AUDIT_VERIFY];
+    int64_t once = clock_boot_ms() + (is_long ? ASK_LONG_MS : ASK_ONCE_MS);
     q->times++;
     database_call(q->s->db, q->statement, (const char *const *)q->parameters,
                   once < q->deadline_boot_ms ? once : q->deadline_boot_ms, question_answered, q);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "daemons/settled/audit.h"
 #include "daemons/settled/book_store.h"
 #include "daemons/settled/close.h"
 #include "daemons/settled/customer.h"
@@ -50,6 +51,7 @@ static const struct ipc_service SERVICES[] = {
     {MESSAGE_PAYMENT_STORY, story_requested},
     {MESSAGE_DAY_CLOSE, day_close_requested},
     {MESSAGE_CLOSE_DAYS, close_days_requested},
+    {MESSAGE_AUDIT_VERIFY, audit_verify_requested},
     {MESSAGE_DAEMON_STATUS, status_requested},
     {0, NULL},
 };

@@ -130,6 +130,9 @@ CREATE TABLE payment.attempt (
     tries integer NOT NULL DEFAULT 0,
     absent_at timestamptz,    -- first well-formed 'not found' after the horizon
     processor_id text,
+    -- the attempt's last event and its hash, so that none can be cut off; NULL: its first is its last
+    event_number integer,
+    event_hash bytea,
     authorisation_code text,
     approved_minor bigint,
     reason text,
@@ -241,18 +244,23 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_at timestamptz := clock_timestamp();
+    v_number integer;
+    v_hash bytea;
 BEGIN
-    INSERT INTO payment.event (payment, number, attempt, at, kind, from_state, to_state, actor, note,
-                               previous_hash, hash)
+    INSERT INTO payment.event AS n (payment, number, attempt, at, kind, from_state, to_state, actor,
+                                    note, previous_hash, hash)
     SELECT p_payment, l.number + 1, p_attempt, v_at, p_kind, p_from, p_to, coalesce(p_actor, ''),
            coalesce(p_note, ''), l.hash,
            payment.event_hash(l.hash, p_payment, l.number + 1, p_attempt, v_at, p_kind, p_from, p_to,
                               coalesce(p_actor, ''), coalesce(p_note, ''))
       FROM (SELECT e.number, e.hash FROM payment.event e WHERE e.payment = p_payment
-             ORDER BY e.number DESC LIMIT 1) AS l;
+             ORDER BY e.number DESC LIMIT 1) AS l
+    RETURNING n.number, n.hash INTO v_number, v_hash;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'payment % has no first event', p_payment USING ERRCODE = 'KP002';
     END IF;
+    UPDATE payment.attempt a SET event_number = v_number, event_hash = v_hash
+     WHERE a.ref = p_attempt;
 END
 $$;
 
@@ -261,7 +269,7 @@ CREATE FUNCTION payment.event_verify() RETURNS TABLE (payment text, number integ
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT c.payment, c.number, c.problem
-      FROM (SELECT e.payment, e.number,
+      FROM (SELECT e.payment, 1 AS turn, e.number,
                    CASE
                        WHEN e.place <> e.number THEN format('event %s was removed', e.place)
                        WHEN e.hash <> payment.event_hash(e.previous_hash, e.payment, e.number,
@@ -276,14 +284,23 @@ AS $$
                       FROM payment.event v
                     WINDOW w AS (PARTITION BY v.payment ORDER BY v.number)) AS e
             UNION ALL
-            -- the last event of each attempt must tell the state that the attempt is in
-            SELECT a.payment, 2147483647, format('the last event of attempt %s is missing', a.ref)
+            -- each attempt knows its last event, which tells the state that the attempt is in
+            SELECT a.payment, 2, coalesce(a.event_number, l.number, 2147483647),
+                   CASE
+                       WHEN l.number IS NULL OR l.number < a.event_number
+                            OR (a.event_number IS NULL AND a.kind NOT IN ('SALE', 'AUTH'))
+                           THEN format('the last event of attempt %s is missing', a.ref)
+                       WHEN l.number <> coalesce(a.event_number, 1)
+                            OR l.hash <> coalesce(a.event_hash, l.hash)
+                            OR l.to_state <> a.state
+                           THEN format('attempt %s does not agree with its last event', a.ref)
+                   END
               FROM payment.attempt a
-             WHERE a.state IS DISTINCT FROM (SELECT l.to_state FROM payment.event l
-                                              WHERE l.payment = a.payment AND l.attempt = a.ref
-                                              ORDER BY l.number DESC LIMIT 1)) AS c
+              LEFT JOIN LATERAL (SELECT e.number, e.hash, e.to_state FROM payment.event e
+                                  WHERE e.payment = a.payment AND e.attempt = a.ref
+                                  ORDER BY e.number DESC LIMIT 1) AS l ON true) AS c
      WHERE c.problem IS NOT NULL
-     ORDER BY c.payment, c.number
+     ORDER BY c.payment, c.turn, c.number
      LIMIT 1
 $$;
 GRANT EXECUTE ON FUNCTION payment.event_verify() TO kometpay_settled;

@@ -2,7 +2,7 @@
 -- is named.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(30);
+SELECT plan(36);
 SELECT test.approved(1, 100, 'I-1=100');
 SELECT test.approved(2, 200);
 SELECT test.follow(3, 2, 'REFUND', 50);
@@ -44,6 +44,40 @@ SELECT test.tamper($$DELETE FROM payment.event WHERE payment = 'pay_2' AND numbe
 SELECT is((SELECT payment || ' ' || problem FROM payment.event_verify()),
           format('pay_2 the last event of attempt %s is missing', test.ref(3)),
           'the last event can not be cut off');
+ROLLBACK TO whole;
+-- an event that changes no state is missed as well: a cancellation that was asked for
+SET CONSTRAINTS ALL DEFERRED;
+SELECT test.sale(6, 400);
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT payment.cancel_request('MIA/counter1', 'key-6', 'clerk');
+SELECT is_empty('SELECT * FROM payment.event_verify()', 'a cancellation is in the story');
+SELECT test.tamper($$DELETE FROM payment.event WHERE payment = 'pay_6' AND number = 2$$);
+SELECT results_eq('SELECT payment, number, problem FROM payment.event_verify()',
+                  format($$VALUES ('pay_6', 2, 'the last event of attempt %s is missing')$$,
+                         test.ref(6)), 'and can not be cut off');
+ROLLBACK TO whole;
+SELECT test.tamper($$DELETE FROM payment.event WHERE payment = 'pay_1'$$);
+SELECT is((SELECT problem FROM payment.event_verify()),
+          format('the last event of attempt %s is missing', test.ref(1)), 'nor a whole story');
+ROLLBACK TO whole;
+SELECT test.force(1, $$state = 'DECLINED'$$);
+SELECT is((SELECT problem FROM payment.event_verify()),
+          format('attempt %s does not agree with its last event', test.ref(1)),
+          'an attempt put into another state is named');
+ROLLBACK TO whole;
+-- the last event made anew, with a hash that fits
+SELECT test.tamper($$UPDATE payment.event e SET note = 'x', hash = payment.event_hash(
+    e.previous_hash, e.payment, e.number, e.attempt, e.at, e.kind, e.from_state, e.to_state, e.actor,
+    'x') WHERE e.payment = 'pay_2' AND e.number = 4$$);
+SELECT is((SELECT problem FROM payment.event_verify()),
+          format('attempt %s does not agree with its last event', test.ref(3)),
+          'a last event made anew is named');
+ROLLBACK TO whole;
+SELECT test.tamper($$UPDATE payment.event e SET to_state = 'UNKNOWN', hash = payment.event_hash(
+    e.previous_hash, e.payment, e.number, e.attempt, e.at, e.kind, e.from_state, 'UNKNOWN', e.actor,
+    e.note) WHERE e.payment = 'pay_2' AND e.number = 2$$);
+SELECT results_eq('SELECT payment, number FROM payment.event_verify()', $$VALUES ('pay_2', 2)$$,
+                  'one in the middle by its attempt or the next');
 ROLLBACK TO whole;
 SELECT test.tamper($$UPDATE payment.event SET number = 9 - number WHERE payment = 'pay_2'
                       AND number IN (4, 5)$$);
