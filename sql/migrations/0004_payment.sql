@@ -157,6 +157,11 @@ CREATE INDEX attempt_open ON payment.attempt (holder)
 CREATE INDEX attempt_created ON payment.attempt (created_at);
 CREATE INDEX attempt_closed ON payment.attempt (closed_at) WHERE closed_at IS NOT NULL;
 
+-- What was done to payments later. Its condition is that of the index attempt_follow_up, so that
+-- whoever asks for one kind of them finds it by payment.
+CREATE VIEW payment.follow_up AS
+    SELECT * FROM payment.attempt WHERE kind IN ('CAPTURE', 'VOID', 'REFUND');
+
 CREATE FUNCTION payment.attempt_guard() RETURNS trigger
 LANGUAGE plpgsql
 AS $$

@@ -42,14 +42,14 @@ LANGUAGE sql STABLE
 AS $$
     SELECT coalesce(bool_or(a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW')), false),
            coalesce(sum(ip.amount_minor) FILTER (WHERE a.kind = 'AUTH' AND a.state = 'APPROVED'
-               AND NOT EXISTS (SELECT 1 FROM payment.attempt f
-                                WHERE f.payment = a.payment
-                                  AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
-                                  AND f.kind IN ('CAPTURE', 'VOID') AND f.state = 'APPROVED')),
+               AND NOT EXISTS (SELECT 1 FROM payment.follow_up f
+                                WHERE f.payment = a.payment AND f.kind IN ('CAPTURE', 'VOID')
+                                  AND f.state = 'APPROVED')),
                     0)::bigint
       FROM payment.invoice_part ip
       JOIN payment.attempt a ON a.payment = ip.payment
      WHERE ip.invoice = p_invoice AND ip.payment <> p_payment
+       -- the two conditions of the indexes by payment, then what is meant
        AND (a.kind IN ('SALE', 'AUTH') OR a.kind IN ('CAPTURE', 'VOID', 'REFUND'))
        AND a.kind IN ('SALE', 'AUTH', 'CAPTURE')
 $$;

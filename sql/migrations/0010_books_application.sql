@@ -89,9 +89,8 @@ BEGIN
          WHERE s.attempt IN (SELECT t.ref FROM payment.attempt t
                               WHERE t.payment = p_payment.id AND t.kind IN ('SALE', 'AUTH')
                               UNION ALL
-                             SELECT t.ref FROM payment.attempt t
-                              WHERE t.payment = p_payment.id
-                                AND t.kind IN ('CAPTURE', 'VOID', 'REFUND') AND t.kind = 'CAPTURE')
+                             SELECT t.ref FROM payment.follow_up t
+                              WHERE t.payment = p_payment.id AND t.kind = 'CAPTURE')
            AND s.reason <> 'REFUND'
         RETURNING s.amount_minor
     )

@@ -144,9 +144,8 @@ AS $$
      CROSS JOIN LATERAL (
            SELECT coalesce(bool_or(f.kind = 'VOID' AND f.closed_at < p_to), false) AS voided,
                   count(*) > 0 AS taken_back
-             FROM payment.attempt f
-            WHERE f.payment = a.payment AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
-              AND f.kind IN ('VOID', 'REFUND') AND f.state = 'APPROVED'
+             FROM payment.follow_up f
+            WHERE f.payment = a.payment AND f.kind IN ('VOID', 'REFUND') AND f.state = 'APPROVED'
               AND f.follows = a.processor_id) AS v
      WHERE p.location = p_location
        AND ((a.closed_at >= p_from AND a.closed_at < p_to)
@@ -177,9 +176,8 @@ AS $$
                                AND v.follows = i.processor_id) THEN 'CANCELLED'
                -- shown voided by now; it stood at the end of the day if we voided it later
                WHEN i.result = 'VOIDED' AND NOT EXISTS (
-                       SELECT 1 FROM payment.attempt v
-                        WHERE v.payment = a.payment AND v.kind IN ('CAPTURE', 'VOID', 'REFUND')
-                          AND v.kind = 'VOID' AND v.state = 'APPROVED'
+                       SELECT 1 FROM payment.follow_up v
+                        WHERE v.payment = a.payment AND v.kind = 'VOID' AND v.state = 'APPROVED'
                           AND v.follows = i.processor_id AND v.closed_at >= p_to) THEN 'CANCELLED'
                ELSE 'COUNTS'
            END
@@ -312,9 +310,8 @@ AS $$
           JOIN payment.payment p ON p.id = a.payment AND p.location = p_location
          WHERE t.stands = 'VOIDS' AND t.part = 0 AND a.kind IN ('SALE', 'CAPTURE')
            AND a.state = 'APPROVED' AND a.closed_at < p_from
-           AND NOT EXISTS (SELECT 1 FROM payment.attempt v
-                            WHERE v.payment = a.payment
-                              AND v.kind IN ('CAPTURE', 'VOID', 'REFUND') AND v.kind = 'VOID'
+           AND NOT EXISTS (SELECT 1 FROM payment.follow_up v
+                            WHERE v.payment = a.payment AND v.kind = 'VOID'
                               AND v.state = 'APPROVED' AND v.follows = a.processor_id)
     ), batches AS (
         -- of the day's money, and one that this run was told to close
