@@ -47,7 +47,7 @@ struct invoice_fault {
 struct invoice_sheet {
     struct invoice_line *lines; /* the good ones; owned */
     size_t line_count;
-    struct invoice_fault faults[INVOICE_FAULTS_MAX]; /* the first ones, by line */
+    struct invoice_fault faults[INVOICE_FAULTS_MAX]; /* the first that were found */
     size_t fault_count;
     int64_t read; /* lines that hold something */
 };
