@@ -426,8 +426,9 @@ AS $$
      ORDER BY x.place LIMIT 500
 $$;
 
--- The days that the night has to close: yesterday, and each of the last 60 days since the first close
--- that no finished day's close was kept of (nights that the suite was down).
+-- The days that the night has to close: yesterday; each of the last 60 days since the first close that
+-- no finished day's close was kept of (nights that the suite was down); and of the last week those
+-- not in balance (a batch may have been in process, an outcome unknown).
 CREATE FUNCTION books.close_days(p_location text) RETURNS TABLE (day date)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -452,7 +453,8 @@ BEGIN
                                    v_yesterday::timestamp, interval '1 day') AS s) AS g
          WHERE g.day = v_yesterday
             OR NOT EXISTS (SELECT 1 FROM books.day_close c
-                            WHERE c.location = p_location AND c.day = g.day AND c.day_over)
+                            WHERE c.location = p_location AND c.day = g.day AND c.day_over
+                              AND (c.balanced OR g.day < v_yesterday - 6))
          ORDER BY g.day;
     IF NOT FOUND THEN
         RETURN QUERY SELECT v_yesterday;

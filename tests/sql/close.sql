@@ -2,7 +2,7 @@
 -- and that a second run changes nothing but its own result.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(68);
+SELECT plan(69);
 
 CREATE TABLE test.run (place serial, id uuid);
 CREATE FUNCTION test.last_run() RETURNS uuid LANGUAGE sql STABLE AS $$
@@ -336,18 +336,21 @@ CREATE FUNCTION test.days() RETURNS text LANGUAGE sql STABLE AS $$
                       ORDER BY d.day)
       FROM books.close_days('MIA') AS d
 $$;
-CREATE FUNCTION test.closed(days_ago integer, over boolean DEFAULT true) RETURNS void
+CREATE FUNCTION test.closed(days_ago integer, over boolean DEFAULT true,
+                            balanced boolean DEFAULT true) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO books.day_close
-    SELECT 'MIA', (clock_timestamp() AT TIME ZONE 'America/New_York')::date - days_ago, c.run, c.at,
-           over, c.balanced, 0, 0, 0, 0, 0, 0, 0, 'USD', '', '[]'
-      FROM books.day_close c WHERE c.day = '2026-03-01'
+    VALUES ('MIA', (clock_timestamp() AT TIME ZONE 'America/New_York')::date - days_ago,
+            gen_random_uuid(), clock_timestamp(), over, balanced, 0, 0, 0, 0, 0, 0, 0, 'USD', '', '[]')
 $$;
+DELETE FROM books.day_close;
 SELECT test.closed(5);
 SELECT test.closed(3, false);
 SELECT test.closed(2);
-DELETE FROM books.day_close WHERE day = '2026-03-01';
 SELECT is(test.days(), '4 3 1', 'nights missed, a day closed before its end, and yesterday');
+SELECT test.closed(4, balanced => false);
+SELECT test.closed(8, balanced => false);
+SELECT is(test.days(), '7 6 4 3 1', 'a week long what is not in balance');
 DELETE FROM books.day_close;
 SELECT is(test.days(), '1', 'yesterday before there was any close');
 ROLLBACK TO balanced;
