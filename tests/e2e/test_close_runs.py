@@ -7,12 +7,18 @@ import pytest
 
 from tests.e2e.own_suite import own_suite
 from tests.e2e.test_close import kinds, row_of, sale, today
+from tests.suite.business import open_business
 from tests.suite.frames import Refused
 
 
 @pytest.fixture(scope="module")
 def shop():
-    with own_suite() as suite:
+    """Its merchant has the same terminal under a second account's name too."""
+    with own_suite(start=False) as suite:
+        suite._credential("gatewayd", "clearent-west",
+                          (suite.credentials / "gatewayd" / "clearent-main").read_text())
+        suite.start()
+        open_business(suite)
         yield suite
 
 
@@ -65,8 +71,6 @@ def test_R7_a_day_that_is_not_over_has_no_deposit_yet(shop):
 
 
 def test_R4_an_old_day_stays_in_balance_when_the_account_changes(shop):
-    key = (shop.credentials / "gatewayd" / "clearent-main").read_text()
-    shop._credential("gatewayd", "clearent-west", key)  # the same terminal under another name
     put_location(shop, "west")
     try:
         sale(shop, 5400)
