@@ -3,8 +3,9 @@
  * answer before the result is.
  *
  *   terminald, settled --- gatewayd.sock ---> sale, capture, void, refund, cancel, payment_status,
- *                                             batch_close, batch_find, processor_items, daemon_status
- *   gatewayd --- vaultd.sock (card_reveal) --- HTTPS (processors) --- PostgreSQL (schema payment)
+ *                                             batch_close, batch_find, processor_items,
+ * daemon_status gatewayd --- vaultd.sock (card_reveal) --- HTTPS (processors) --- PostgreSQL
+ * (schema payment)
  */
 #include <stdio.h>
 #include <string.h>
