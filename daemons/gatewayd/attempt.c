@@ -23,10 +23,11 @@ struct attempt_path {
 
 /* A sale or an authorisation. */
 static const struct attempt_path SALE_PATH = {{
-    [STEP_INTEND] = {attempt_intend, STEP_REVEAL, STEP_TELL},
+    [STEP_INTEND] = {attempt_intend, STEP_REVEAL, STEP_RELEASE},
     [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
     [STEP_SEND] = {attempt_send, STEP_RECORD, STEP_RECORD},
     [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
+    [STEP_RELEASE] = {attempt_release, STEP_TELL, STEP_TELL},
     [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
 }};
 
@@ -36,6 +37,7 @@ static const struct attempt_path FOLLOW_UP_PATH = {{
     [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
     [STEP_SEND] = {attempt_send, STEP_RECORD, STEP_RECORD},
     [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
+    [STEP_RELEASE] = {attempt_release, STEP_TELL, STEP_TELL},
     [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
 }};
 

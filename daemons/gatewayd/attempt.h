@@ -17,6 +17,7 @@ enum attempt_step {
     STEP_REVEAL,
     STEP_SEND,
     STEP_RECORD,
+    STEP_RELEASE,
     STEP_TELL,
     STEP_END,
 };
@@ -98,6 +99,7 @@ void attempt_intend(struct attempt_job *job);
 void attempt_reveal(struct attempt_job *job);
 void attempt_send(struct attempt_job *job);
 void attempt_record(struct attempt_job *job);
+void attempt_release(struct attempt_job *job);
 void attempt_tell(struct attempt_job *job);
 
 /* A commit in doubt, or one that could not be made: the same idempotent step again, later. */

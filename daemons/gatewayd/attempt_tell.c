@@ -50,7 +50,7 @@ static void answer_facts(const struct attempt_job *job, struct msg_payment_answe
         TEXT_COPY(a->currency, job->sale->currency);
         TEXT_COPY(a->brand, job->sale->brand);
         TEXT_COPY(a->last_four, job->sale->last_four);
-        TEXT_COPY(a->token, job->sale->saved_token);
+        TEXT_COPY(a->token, job->sale->token);
     } else {
         a->amount_minor = job->follow_up.amount_minor;
         TEXT_COPY(a->currency, job->follow_up.currency);

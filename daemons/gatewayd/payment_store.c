@@ -160,7 +160,7 @@ void payment_store_sale_begin(struct database *db, const struct sale_intent *int
         null_if_empty(s->customer),
         parts,
         s->card_ref,
-        null_if_empty(s->saved_token),
+        null_if_empty(s->token),
         s->brand,
         s->last_four,
         s->expiry,

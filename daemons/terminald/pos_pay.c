@@ -191,7 +191,7 @@ static void card_held(void *context, const struct error *e, enum message_type ty
     snprintf(sale->brand, sizeof sale->brand, "%s", held->brand);
     snprintf(sale->last_four, sizeof sale->last_four, "%s", held->last_four);
     snprintf(sale->expiry, sizeof sale->expiry, "%s", held->expiry);
-    snprintf(sale->saved_token, sizeof sale->saved_token, "%s", held->token);
+    snprintf(sale->token, sizeof sale->token, "%s", held->token);
     ipc_call(job->terminald->gatewayd, MESSAGE_SALE, sale, job->deadline_boot_ms, sale_done, job);
 }
 

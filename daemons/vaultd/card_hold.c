@@ -1,5 +1,5 @@
-/* Takes a card in: checked, stored when asked, held in locked memory. The story of each request
- * reads downwards. Must never store a CVV, nor answer a saved card before its row is committed. */
+/* Takes a card in: checked, and held in locked memory. The story of each request reads downwards.
+ * Must never write a card or a CVV anywhere: the payment it is typed for hasn't begun yet. */
 #include "daemons/vaultd/card_hold.h"
 
 #include <assert.h>
@@ -8,16 +8,11 @@
 #include <string.h>
 
 #include "daemons/vaultd/card.h"
-#include "daemons/vaultd/card_record.h"
 #include "daemons/vaultd/card_store.h"
 #include "daemons/vaultd/fingerprint.h"
-#include "daemons/vaultd/seal.h"
 #include "daemons/vaultd/vaultd.h"
 #include "lib/clock.h"
 #include "lib/log.h"
-
-/* Rounds to the database for one card: another token found, a commit in doubt. */
-#define SAVE_ROUNDS_MAX 6u
 
 struct hold_job {
     struct vaultd *vaultd;
@@ -25,14 +20,8 @@ struct hold_job {
     const struct msg_card_hold *message; /* borrowed until the request is answered */
     struct card_face face;
     char request_fingerprint[FINGERPRINT_TEXT_BYTES];
-    char customer_fingerprint[FINGERPRINT_TEXT_BYTES];
-    char token[ID_MAX]; /* of the stored card; "" for a card that is only held */
-    struct sealed sealed;
-    int64_t kid; /* of the key that sealed it */
-    unsigned rounds;
+    char token[ID_MAX]; /* of the stored card; "" for a typed one */
 };
-
-static void save_seal(struct hold_job *job);
 
 /* -- Ends ------------------------------------------------------------------------------------- */
 
@@ -87,122 +76,14 @@ static void keep_typed_card(struct hold_job *job)
         refuse(job, locked_memory_full());
         return;
     }
-    memcpy(hold.expiry, job->face.expiry, sizeof hold.expiry);
+    hold.face = job->face;
+    if (job->message->save) {
+        memcpy(hold.save_for, job->message->customer, sizeof hold.save_for);
+    }
     memcpy(hold.holder, card->holder, sizeof hold.holder);
     memcpy(hold.street, card->street, sizeof hold.street);
     memcpy(hold.postal_code, card->postal_code, sizeof hold.postal_code);
     keep(job, &hold);
-}
-
-/* -- Saving a typed card ---------------------------------------------------------------------- */
-
-static void save_put_done(void *context, enum database_outcome outcome, const struct rows *rows,
-                          const struct error *e);
-
-static void save_put(struct hold_job *job)
-{
-    const struct stored_card card = {
-        .place = {job->token, job->kid, job->message->customer, job->face.expiry},
-        .fingerprint = job->customer_fingerprint,
-        .face = &job->face,
-        .sealed = &job->sealed,
-    };
-    card_store_put(job->vaultd->db, &card, ipc_request_deadline_boot_ms(job->request),
-                   save_put_done, job);
-}
-
-static void save_keys_ready(void *context, const struct error *e)
-{
-    struct hold_job *job = context;
-    if (e != NULL) {
-        refuse(job, error_copy(e));
-        return;
-    }
-    save_seal(job);
-}
-
-/* Each asking is counted, so that no row can keep a request for ever. */
-static bool another_round(struct hold_job *job)
-{
-    if (job->rounds++ < SAVE_ROUNDS_MAX) {
-        return true;
-    }
-    refuse(job, error_failed("card_not_stored", "The card could not be stored. Try again."));
-    return false;
-}
-
-static void save_seal(struct hold_job *job)
-{
-    struct vaultd *v = job->vaultd;
-    if (key_ring_allowance(v->ring) == 0) { /* not counted: somebody seals after each refresh */
-        key_store_refresh(v->keys, save_keys_ready, job);
-        return;
-    }
-    if (!another_round(job)) {
-        return;
-    }
-    const struct msg_typed_card *card = job->message->card;
-    struct secret *record = card_record_pack(card->pan, card->holder, card->postal_code);
-    if (record == NULL) {
-        refuse(job, locked_memory_full());
-        return;
-    }
-    const struct secret *key = key_ring_spend(v->ring, &job->kid);
-    const struct seal_place place = {job->token, job->kid, job->message->customer,
-                                     job->face.expiry};
-    struct error *e = seal_record(key, &place, record, &job->sealed);
-    secret_free(record);
-    if (e != NULL) {
-        refuse(job, e);
-        return;
-    }
-    save_put(job);
-}
-
-static void save_answered(struct hold_job *job, const struct rows *rows)
-{
-    const char *stored = NULL;
-    switch (card_put_read(rows, &stored)) {
-    case PUT_STORED:
-        assert(stored != NULL && strcmp(stored, job->token) == 0);
-        log_event(LOG_CARD_STORED, {"KOMETPAY_TOKEN", job->token},
-                  {"KOMETPAY_CUSTOMER", job->message->customer});
-        keep_typed_card(job);
-        return;
-    case PUT_OTHER: /* the token is part of what is sealed */
-        (void)snprintf(job->token, sizeof job->token, "%s", stored);
-        save_seal(job);
-        return;
-    case PUT_AGAIN:
-        id_new("tok_", job->token);
-        save_seal(job);
-        return;
-    case PUT_CUSTOMER_UNKNOWN:
-        refuse(job, error_refused("customer_unknown", "customer",
-                                  "There is no such customer to save the card for."));
-        return;
-    }
-    abort();
-}
-
-static void save_put_done(void *context, enum database_outcome outcome, const struct rows *rows,
-                          const struct error *e)
-{
-    struct hold_job *job = context;
-    switch (outcome) {
-    case DATABASE_DONE:
-        save_answered(job, rows);
-        return;
-    case DATABASE_UNKNOWN: /* the same token and ciphertext again: it waits for the one in doubt */
-        if (another_round(job)) {
-            save_put(job);
-        }
-        return;
-    case DATABASE_ROLLED_BACK:
-        refuse(job, error_copy(e));
-        return;
-    }
-    abort();
 }
 
 /* -- A typed card ----------------------------------------------------------------------------- */
@@ -227,13 +108,6 @@ static struct error *check_typed_card(struct hold_job *job)
         e = fingerprint_of_request(key_ring_request_key(job->vaultd->ring), m->card->pan, NULL,
                                    job->request_fingerprint);
     }
-    if (e == NULL && m->save) {
-        e = fingerprint_of_customer_card(key_ring_customer_key(job->vaultd->ring), m->customer,
-                                         m->card->pan, job->customer_fingerprint);
-    }
-    if (e == NULL && holds_full(job->vaultd->holds)) {
-        e = locked_memory_full(); /* before anything is written */
-    }
     return e;
 }
 
@@ -242,9 +116,6 @@ static void typed_card(struct hold_job *job)
     struct error *e = check_typed_card(job);
     if (e != NULL) {
         refuse(job, e);
-    } else if (job->message->save) {
-        id_new("tok_", job->token);
-        save_seal(job);
     } else {
         keep_typed_card(job);
     }

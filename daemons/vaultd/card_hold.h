@@ -1,5 +1,5 @@
-/* card_hold: a typed card, or a stored card's token, becomes a reference that a payment can name;
- * stored first when asked. card_release: a hold that will not be used. */
+/* card_hold: a typed card, or a stored card's token, becomes a reference that a payment can name.
+ * card_release: a hold that will not be used. */
 #ifndef VAULTD_CARD_HOLD_H
 #define VAULTD_CARD_HOLD_H
 

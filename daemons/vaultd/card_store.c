@@ -21,9 +21,9 @@ const struct statement VAULT_STATEMENTS[VAULT_STATEMENT_COUNT] = {
                             "FROM vault.seal_reserve($1::int, $2::bigint, $3::bigint)",
                             3, 1, STATEMENT_WRITE},
     [VAULT_CARD_PUT] = {"vault_card_put",
-                        "SELECT outcome, stored FROM vault.card_put($1, $2, $3::bytea, $4::int, "
-                        "$5::bytea, $6::bytea, $7, $8, $9)",
-                        9, 2, STATEMENT_WRITE},
+                        "SELECT outcome, stored FROM vault.card_put($1, $2, $3, $4, $5::bytea, "
+                        "$6::int, $7::bytea, $8::bytea, $9, $10, $11)",
+                        11, 2, STATEMENT_WRITE},
     [VAULT_CARD_FIND] = {"vault_card_find",
                          "SELECT brand, last_four, expiry FROM vault.card_find($1, $2)", 2, 3,
                          STATEMENT_READ},
@@ -54,7 +54,9 @@ void card_store_put(struct database *db, const struct stored_card *card, int64_t
     char ciphertext[HEX_TEXT_BYTES(SEAL_PLAIN_MAX_BYTES + SEAL_TAG_BYTES)];
     (void)snprintf(fingerprint, sizeof fingerprint, "\\x%s", card->fingerprint);
     (void)snprintf(kid, sizeof kid, "%" PRId64, card->place.kid);
-    const char *parameters[9] = {
+    const char *parameters[11] = {
+        card->attempt,
+        card->asking,
         card->place.token,
         card->place.customer,
         fingerprint,
@@ -78,7 +80,7 @@ enum put_outcome card_put_read(const struct rows *rows, const char **stored)
         {"STORED", PUT_STORED},
         {"OTHER", PUT_OTHER},
         {"AGAIN", PUT_AGAIN},
-        {"CUSTOMER_UNKNOWN", PUT_CUSTOMER_UNKNOWN},
+        {"NOT_REVEALED", PUT_NOT_REVEALED},
     };
     assert(rows_count(rows) == 1);
     *stored = rows_text(rows, 0, "stored");

@@ -28,6 +28,8 @@ const char *hex_text(const uint8_t *bytes, size_t n, char *out);
 
 /* A sealed card and where it belongs; texts are borrowed during the call. */
 struct stored_card {
+    const char *attempt; /* whose reveal, named by `asking`, it is a part of */
+    const char *asking;
     struct seal_place place;
     const char *fingerprint; /* of the customer's card, 64 hex digits */
     const struct card_face *face;
@@ -37,7 +39,7 @@ enum put_outcome {
     PUT_STORED,
     PUT_OTHER, /* the customer has this card under another token */
     PUT_AGAIN,
-    PUT_CUSTOMER_UNKNOWN,
+    PUT_NOT_REVEALED, /* the attempt was not given it, or its payment has another customer */
 };
 /* Idempotent: after DATABASE_UNKNOWN ask again with the same. Read the answer with card_put_read.
  */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemons/vaultd/card.h"
 #include "lib/error.h"
 #include "lib/id.h"
 #include "lib/loop.h"
@@ -16,10 +17,11 @@ struct holds; /* opaque */
 
 /* What is held: a typed card, or a stored card's token with a CVV. */
 struct hold {
-    struct secret *pan; /* NULL with a token */
-    struct secret *cvv; /* may be NULL */
-    char expiry[5];     /* MMYY; "" with a token */
-    char token[ID_MAX]; /* "" for a typed card */
+    struct secret *pan;    /* NULL with a token */
+    struct secret *cvv;    /* may be NULL */
+    struct card_face face; /* empty with a token */
+    char token[ID_MAX];    /* "" for a typed card */
+    char save_for[41];     /* the customer for whom its reveal stores it; "" = it isn't stored */
     char holder[61], street[61], postal_code[13];
 };
 

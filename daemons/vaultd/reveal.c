@@ -1,6 +1,7 @@
-/* Gives a card out: the hold is looked up, the database grants the attempt its one reveal, the hold
- * is wiped and the card answered. Must never answer a card without a committed grant for exactly
- * this attempt and this card reference, nor leave a hold behind that was revealed. */
+/* Gives a card out: the hold is looked up, the database grants the attempt its one reveal, the card
+ * is stored if that was asked for, the hold is wiped and the card answered. Must never answer a
+ * card without a committed grant for exactly this attempt and this card reference, nor leave a hold
+ * behind that was revealed. */
 #include "daemons/vaultd/reveal.h"
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "daemons/vaultd/card_record.h"
+#include "daemons/vaultd/card_save.h"
 #include "daemons/vaultd/card_store.h"
 #include "daemons/vaultd/seal.h"
 #include "daemons/vaultd/vaultd.h"
@@ -24,6 +26,8 @@ struct reveal_job {
     bool held;                             /* card_ref is a hold */
     char token[ID_MAX];                    /* the stored card behind card_ref, or "" */
     char asking[ID_MAX];                   /* names this asking, so that it may be repeated */
+    struct hold hold;                      /* while it is being stored; else empty */
+    char payment[ID_MAX];
     unsigned rounds;
 };
 
@@ -70,7 +74,7 @@ static void add_hold(struct msg_card_revealed *card, struct hold *hold)
     card->cvv = hold->cvv;
     hold->pan = NULL;
     hold->cvv = NULL;
-    memcpy(card->expiry, hold->expiry, sizeof card->expiry);
+    memcpy(card->expiry, hold->face.expiry, sizeof card->expiry);
     memcpy(card->holder, hold->holder, sizeof card->holder);
     memcpy(card->street, hold->street, sizeof card->street);
     memcpy(card->postal_code, hold->postal_code, sizeof card->postal_code);
@@ -111,6 +115,33 @@ static void keys_loaded(void *context, const struct error *e)
     ask_grant(job); /* the same asking: granted again, with the row */
 }
 
+/* The card is stored, or it can't be: then the payment is not sent, and the clerk knows why. */
+static void hold_saved(void *context, const char *token, const struct error *e)
+{
+    struct reveal_job *job = context;
+    if (e != NULL) {
+        hold_wipe(&job->hold);
+        fail(job, error_copy(e));
+        return;
+    }
+    struct msg_card_revealed *card = message_new(MESSAGE_CARD_REVEALED);
+    (void)snprintf(card->token, sizeof card->token, "%s", token);
+    add_hold(card, &job->hold);
+    answer(job, card, job->payment);
+}
+
+static void save_hold(struct reveal_job *job, const char *payment)
+{
+    (void)snprintf(job->payment, sizeof job->payment, "%s", payment);
+    const struct card_to_save save = {
+        .hold = &job->hold,
+        .attempt = job->message->attempt,
+        .asking = job->asking,
+        .deadline_boot_ms = ipc_request_deadline_boot_ms(job->request),
+    };
+    card_save(job->vaultd, &save, hold_saved, job);
+}
+
 static void give(struct reveal_job *job, const struct grant *grant)
 {
     struct vaultd *v = job->vaultd;
@@ -122,15 +153,17 @@ static void give(struct reveal_job *job, const struct grant *grant)
             return;
         }
     }
+    if (job->held && !holds_remove(v->holds, job->message->card_ref, &job->hold)) {
+        refuse(job, "hold_expired");
+        return;
+    }
+    if (job->hold.save_for[0] != '\0') {
+        save_hold(job, grant->payment);
+        return;
+    }
     struct msg_card_revealed *card = message_new(MESSAGE_CARD_REVEALED);
-    struct hold hold;
     if (job->held) {
-        if (!holds_remove(v->holds, job->message->card_ref, &hold)) {
-            message_free(MESSAGE_CARD_REVEALED, card);
-            refuse(job, "hold_expired");
-            return;
-        }
-        add_hold(card, &hold);
+        add_hold(card, &job->hold);
     }
     struct error *e = grant->has_sealed ? add_stored(card, key, grant) : NULL;
     if (e != NULL) {

@@ -351,7 +351,11 @@ BEGIN
              THEN concat_ws(' ', 'Refund', coalesce(nullif(a.authorisation_code, ''),
                                                     s.authorisation_code))
              ELSE a.authorisation_code END,
-        p.brand, p.last_four, p.card_token, a.reason,
+        p.brand, p.last_four,
+        coalesce(p.card_token, (SELECT v.token FROM vault.saved v
+                                  JOIN payment.attempt t ON t.ref = v.attempt
+                                 WHERE t.payment = p.id AND t.kind IN ('SALE', 'AUTH'))),
+        a.reason,
         payment.sentence_of(v_outcome, a.kind, a.cancel_requested),
         v_voided, v_captured, v_refunded)::payment.told;
 END

@@ -50,6 +50,14 @@ CREATE TABLE vault.reveal (
 CREATE TRIGGER reveal_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON vault.reveal
     FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
 
+-- The card that was stored at an attempt's reveal: its token belongs to the payment's answer.
+CREATE TABLE vault.saved (
+    attempt text PRIMARY KEY REFERENCES vault.reveal,
+    token   text NOT NULL REFERENCES vault.card
+);
+CREATE TRIGGER saved_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON vault.saved
+    FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
+
 -- Calls that arrive together share one transaction. These two say what its commit must wait for: a
 -- durable call wins over a lagging one, whichever came first.
 CREATE FUNCTION vault.commit_durably() RETURNS void
@@ -115,21 +123,27 @@ BEGIN
     RETURN QUERY SELECT v_give;
 END $$;
 
--- Stores a sealed card. outcome STORED: new, or this token's record renewed (also when asked again after
--- a lost commit). OTHER: the customer has this card under the token in `stored`; seal it for that
--- token and ask again. AGAIN: that one was just deleted; ask again. CUSTOMER_UNKNOWN: nothing stored.
+-- Stores a sealed card, as part of the reveal that p_request asked for p_attempt: what a payment that
+-- never began had to be stored is not. outcome STORED: new, or this token's record renewed (also when
+-- asked again after a lost commit). OTHER: the customer has this card under the token in `stored`; seal
+-- it for that token and ask again. AGAIN: that one was just deleted; ask again. NOT_REVEALED: the
+-- attempt was not given a card by this request, or its payment has another customer; nothing stored.
 -- Locks: the card's row.
-CREATE FUNCTION vault.card_put(p_token text, p_customer text, p_fingerprint bytea, p_kid integer,
-                               p_nonce bytea, p_ciphertext bytea, p_brand text, p_last_four text,
-                               p_expiry text)
+CREATE FUNCTION vault.card_put(p_attempt text, p_request text, p_token text, p_customer text,
+                               p_fingerprint bytea, p_kid integer, p_nonce bytea,
+                               p_ciphertext bytea, p_brand text, p_last_four text, p_expiry text)
     RETURNS TABLE (outcome text, stored text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_token text;
 BEGIN
     PERFORM vault.commit_durably();
-    IF NOT EXISTS (SELECT 1 FROM books.customer b WHERE b.customer = p_customer) THEN
-        RETURN QUERY SELECT 'CUSTOMER_UNKNOWN'::text, NULL::text;
+    IF NOT EXISTS (SELECT 1 FROM vault.reveal r
+                     JOIN payment.attempt a ON a.ref = r.attempt
+                     JOIN payment.payment p ON p.id = a.payment
+                    WHERE r.attempt = p_attempt AND r.request = p_request
+                      AND p.customer = p_customer) THEN
+        RETURN QUERY SELECT 'NOT_REVEALED'::text, NULL::text;
         RETURN;
     END IF;
     INSERT INTO vault.card AS c (token, customer, fingerprint, kid, nonce, ciphertext, brand,
@@ -142,6 +156,8 @@ BEGIN
         WHERE c.token = excluded.token
     RETURNING c.token INTO v_token;
     IF v_token IS NOT NULL THEN
+        INSERT INTO vault.saved (attempt, token) VALUES (p_attempt, v_token)
+        ON CONFLICT (attempt) DO NOTHING;
         RETURN QUERY SELECT 'STORED'::text, v_token;
         RETURN;
     END IF;
@@ -211,7 +227,7 @@ GRANT EXECUTE ON FUNCTION
     vault.data_key_list(),
     vault.data_key_create(integer, text, bytea, bytea),
     vault.seal_reserve(integer, bigint, bigint),
-    vault.card_put(text, text, bytea, integer, bytea, bytea, text, text, text),
+    vault.card_put(text, text, text, text, bytea, integer, bytea, bytea, text, text, text),
     vault.card_find(text, text),
     vault.reveal_grant(text, text, text, text)
     TO kometpay_vaultd;

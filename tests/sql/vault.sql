@@ -1,7 +1,7 @@
 -- The vault's promises that PostgreSQL keeps by itself: no nonce twice, no second reveal, no reveal
 -- without an attempt that is being sent, no rights on tables, no card of another customer.
 BEGIN;
-SELECT plan(54);
+SELECT plan(59);
 
 -- A payment of each sort, with ref and card_ref told apart by one letter.
 INSERT INTO books.customer (customer, name) VALUES ('C-1', 'One'), ('C-2', 'Two');
@@ -27,9 +27,12 @@ CREATE FUNCTION pg_temp.nonce(p_number int) RETURNS bytea LANGUAGE sql AS
     $$ SELECT decode(lpad(to_hex(p_number), 24, '0'), 'hex') $$;
 CREATE FUNCTION pg_temp.print(p_number int) RETURNS bytea LANGUAGE sql AS
     $$ SELECT decode(lpad(to_hex(p_number), 64, '0'), 'hex') $$;
-CREATE FUNCTION pg_temp.put(p_token text, p_customer text, p_print int, p_nonce int)
+-- Stores a card at the reveal of the customer's payment P (of C-1) or Q (of C-2).
+CREATE FUNCTION pg_temp.put(p_token text, p_customer text, p_print int, p_nonce int,
+                            p_request text DEFAULT 'save')
     RETURNS TABLE (outcome text, stored text) LANGUAGE sql AS $$
-    SELECT * FROM vault.card_put(p_token, p_customer, pg_temp.print(p_print), 1,
+    SELECT * FROM vault.card_put(repeat(CASE p_customer WHEN 'C-2' THEN 'Q' ELSE 'P' END, 26),
+                                 p_request, p_token, p_customer, pg_temp.print(p_print), 1,
                                  pg_temp.nonce(p_nonce), decode(repeat('ab', 128), 'hex'), 'VISA',
                                  '4242', '1230')
 $$;
@@ -70,6 +73,16 @@ SELECT is((SELECT granted FROM vault.seal_reserve(1, 10, 25)), 0::bigint,
           'a key that has a successor seals no more');
 
 -- Stored cards
+SELECT pg_temp.attempt('P', 'hold_p', 'SENDING', 'SALE', 'C-1');
+SELECT pg_temp.attempt('Q', 'hold_q', 'SENDING', 'SALE', 'C-2');
+SELECT results_eq($$ SELECT * FROM pg_temp.put(pg_temp.token('A'), 'C-1', 1, 1) $$,
+                  $$ VALUES ('NOT_REVEALED', NULL::text) $$,
+                  'a card is not stored before its payment was given it');
+SELECT is(pg_temp.reveal('P', 'hold_p', NULL, 'save'), 'GRANTED', 'a payment is given its card');
+SELECT is(pg_temp.reveal('Q', 'hold_q', NULL, 'save'), 'GRANTED', 'and another its own');
+SELECT results_eq($$ SELECT * FROM pg_temp.put(pg_temp.token('A'), 'C-1', 1, 1, 'other') $$,
+                  $$ VALUES ('NOT_REVEALED', NULL::text) $$,
+                  'it is stored by the asking that was granted, and no other');
 SELECT results_eq($$ SELECT * FROM pg_temp.put(pg_temp.token('A'), 'C-1', 1, 1) $$,
                   $$ VALUES ('STORED', pg_temp.token('A')) $$, 'a card is stored');
 SELECT results_eq($$ SELECT * FROM pg_temp.put(pg_temp.token('A'), 'C-1', 1, 1) $$,
@@ -87,7 +100,12 @@ SELECT is((SELECT nonce FROM vault.card WHERE token = pg_temp.token('A')), pg_te
 SELECT results_eq($$ SELECT * FROM pg_temp.put(pg_temp.token('C'), 'C-2', 1, 4) $$,
                   $$ VALUES ('STORED', pg_temp.token('C')) $$, 'another customer has another token');
 SELECT results_eq($$ SELECT * FROM pg_temp.put(pg_temp.token('D'), 'C-3', 9, 5) $$,
-                  $$ VALUES ('CUSTOMER_UNKNOWN', NULL::text) $$, 'nobody''s card is not stored');
+                  $$ VALUES ('NOT_REVEALED', NULL::text) $$,
+                  'nor for a customer who is not the payment''s');
+SELECT results_eq('SELECT attempt, token FROM vault.saved ORDER BY attempt',
+                  $$ VALUES (repeat('P', 26), pg_temp.token('A')),
+                            (repeat('Q', 26), pg_temp.token('C')) $$,
+                  'the token is kept with the attempt, for its answer');
 SELECT throws_ok($$ SELECT * FROM pg_temp.put(pg_temp.token('D'), 'C-1', 2, 3) $$, '23505', NULL,
                  'a nonce is refused twice under one key');
 SELECT throws_ok($$ UPDATE vault.card SET nonce = pg_temp.nonce(3)
@@ -119,7 +137,8 @@ SELECT is(pg_temp.reveal('G', pg_temp.token('A'), pg_temp.token('A'), 'ask'), 'c
           'none of another customer''s card');
 SELECT is(pg_temp.reveal('K', 'hold_4', pg_temp.token('Y'), 'ask'), 'card_unknown',
           'none of a token that is not there');
-SELECT is_empty('SELECT * FROM vault.reveal', 'a refused reveal leaves no row');
+SELECT is((SELECT count(*) FROM vault.reveal WHERE request <> 'save'), 0::bigint,
+          'a refused reveal leaves no row');
 SELECT is((SELECT row(kid, nonce, ciphertext) FROM vault.reveal_grant(repeat('G', 26),
                pg_temp.token('A'), pg_temp.token('A'), 'ask'))::text, '(,,)',
           'and gives no sealed row');

@@ -28,7 +28,7 @@ static int start(void **state)
 static struct hold a_card(const char *pan)
 {
     struct hold hold = {.pan = secret_new(pan, strlen(pan)), .cvv = secret_new("123", 3)};
-    (void)snprintf(hold.expiry, sizeof hold.expiry, "1230");
+    (void)snprintf(hold.face.expiry, sizeof hold.face.expiry, "1230");
     (void)snprintf(hold.holder, sizeof hold.holder, "A. Holder");
     return hold;
 }
@@ -57,7 +57,7 @@ static void test_once(void **state)
     struct hold out;
     assert_true(holds_remove(holds, ref, &out));
     assert_string_equal(secret_expose(out.pan), "4242424242424242");
-    assert_string_equal(out.expiry, "1230");
+    assert_string_equal(out.face.expiry, "1230");
     hold_wipe(&out);
     assert_null(out.pan);
     assert_false(holds_remove(holds, ref, &out));
