@@ -80,6 +80,12 @@ void attempt_scope(char *out, size_t size, const char *location, const char *pos
     assert(n > 0 && (size_t)n < size);
 }
 
+void attempt_actor(char out[ACTOR_BYTES], const struct ipc_request *request, const char *told)
+{
+    const bool terminald = (ipc_request_peers(request) & PEER_TERMINALD) != 0;
+    snprintf(out, ACTOR_BYTES, "%s", terminald && *told ? told : ipc_request_pos(request));
+}
+
 static void attempt_retry(void *context)
 {
     struct attempt_job *job = context;

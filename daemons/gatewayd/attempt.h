@@ -11,6 +11,7 @@
 
 #define ATTEMPT_WAITERS_MAX 16
 #define ATTEMPT_JOBS_MAX 4096
+#define ACTOR_BYTES 81
 
 enum attempt_step {
     STEP_INTEND,
@@ -53,7 +54,7 @@ struct attempt_job {
     enum attempt_step step;
     enum connector_operation operation;
     char ref[ID_MAX], payment[ID_MAX];
-    char scope[64], key[96], fingerprint[65], location[21], pos[41];
+    char scope[64], key[96], fingerprint[65], location[21], pos[41], actor[ACTOR_BYTES];
     char processor[21], account[41];
     int64_t epoch;
     int64_t deadline_boot_ms; /* nothing is sent after it */
@@ -87,6 +88,8 @@ bool attempt_shed(struct gatewayd *g, struct ipc_request *request);
 const char *operation_text(enum connector_operation operation);
 /* Makes "location/pos". */
 void attempt_scope(char *out, size_t size, const char *location, const char *pos);
+/* Who asked, as terminald `told` it; of any other peer its own uid. */
+void attempt_actor(char out[ACTOR_BYTES], const struct ipc_request *request, const char *told);
 
 /* Builds job->request; `card` only for a sale or authorisation, borrowed for the call. On an error
  * the outcome is set (nothing was sent) and false returned. */

@@ -134,6 +134,7 @@ void attempt_intend(struct attempt_job *job)
             .holder = g->instance,
             .scope = job->scope,
             .fingerprint = job->fingerprint,
+            .actor = job->actor,
             .credentials = credentials_installed(),
             .sale = job->sale,
         };
@@ -152,6 +153,7 @@ void attempt_intend(struct attempt_job *job)
             .fingerprint = job->fingerprint,
             .payment = job->follow_up.payment,
             .kind = operation_text(job->operation),
+            .actor = job->actor,
             .amount_minor = job->follow_up.amount_minor,
         };
         payment_store_follow_up_begin(g->db, &intent, intent_committed, job);

@@ -45,13 +45,13 @@ const struct statement PAYMENT_STATEMENTS[] = {
     [SALE_BEGIN] = {"sale_begin",
                     "SELECT outcome, code, field, sentence, processor, account, ref, payment "
                     "FROM payment.sale_begin($1,$2,$3,$4,$5,$6,$7,$8,$9,$10::bigint,$11,$12,"
-                    "$13::jsonb,$14,$15,$16,$17,$18,$19,$20,$21::boolean,$22::text[])",
-                    22, 8, STATEMENT_WRITE},
+                    "$13::jsonb,$14,$15,$16,$17,$18,$19,$20,$21,$22::boolean,$23::text[])",
+                    23, 8, STATEMENT_WRITE},
     [FOLLOW_UP_BEGIN] = {"attempt_begin",
                          "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
                          "amount_minor, currency, follows, last_four, kind "
-                         "FROM payment.attempt_begin($1,$2,$3,$4,$5,$6,$7,$8,$9::bigint)",
-                         9, 13, STATEMENT_WRITE},
+                         "FROM payment.attempt_begin($1,$2,$3,$4,$5,$6,$7,$8,$9::bigint,$10)",
+                         10, 13, STATEMENT_WRITE},
     [REVERSAL_BEGIN] = {"reversal_begin",
                         "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
                         "amount_minor, currency, follows, last_four, kind "
@@ -166,6 +166,7 @@ void payment_store_sale_begin(struct database *db, const struct sale_intent *int
         s->expiry,
         sale_entry_text(s->entry),
         null_if_empty(s->description),
+        intent->actor,
         s->oldest_first ? "true" : "false",
         intent->credentials,
     };
@@ -181,6 +182,7 @@ void payment_store_follow_up_begin(struct database *db, const struct follow_up_i
         intent->ref,     intent->holder, intent->location,
         intent->pos,     intent->key,    intent->fingerprint,
         intent->payment, intent->kind,   number_text(intent->amount_minor, &amount),
+        intent->actor,
     };
     call(db, FOLLOW_UP_BEGIN, parameters, done, context);
 }

@@ -26,12 +26,12 @@ enum begin_outcome {
 
 /* What an intent needs; texts are borrowed during the call. */
 struct sale_intent {
-    const char *payment, *ref, *holder, *scope, *fingerprint;
+    const char *payment, *ref, *holder, *scope, *fingerprint, *actor;
     const char *credentials; /* of the accounts we can act for */
     const struct msg_sale *sale;
 };
 struct follow_up_intent {
-    const char *ref, *holder, *location, *pos, *key, *fingerprint, *payment, *kind;
+    const char *ref, *holder, *location, *pos, *key, *fingerprint, *payment, *kind, *actor;
     int64_t amount_minor;
 };
 

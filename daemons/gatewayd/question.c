@@ -112,9 +112,9 @@ void cancel_requested(void *context, struct ipc_request *request, const void *me
     if (refused_while_away(g, request)) {
         return;
     }
-    char scope[64], actor[80];
+    char scope[64], actor[ACTOR_BYTES];
     attempt_scope(scope, sizeof scope, m->location, m->pos);
-    snprintf(actor, sizeof actor, "pos %s", m->pos);
+    attempt_actor(actor, request, m->actor);
     payment_store_cancel(g->db, scope, m->key, actor, cancel_committed, question_new(g, request));
 }
 

@@ -39,13 +39,14 @@ void sale_requested(void *context, struct ipc_request *request, const void *mess
     attempt_scope(job->scope, sizeof job->scope, sale->location, sale->pos);
     TEXT_COPY(job->location, sale->location);
     TEXT_COPY(job->pos, sale->pos);
+    attempt_actor(job->actor, request, sale->actor);
     TEXT_COPY(job->key, sale->key);
     request_fingerprint_sale(sale, job->fingerprint);
     attempt_start(job, request);
 }
 
 struct follow_up_request {
-    const char *key, *location, *pos, *payment;
+    const char *key, *location, *pos, *actor, *payment;
     int64_t amount_minor;
 };
 
@@ -61,8 +62,9 @@ static void follow_up_start(struct gatewayd *g, struct ipc_request *request,
     TEXT_COPY(f->payment, asked->payment);
     f->amount_minor = asked->amount_minor;
     TEXT_COPY(job->location, asked->location);
-    TEXT_COPY(job->key, asked->key);
     TEXT_COPY(job->pos, asked->pos);
+    TEXT_COPY(job->key, asked->key);
+    attempt_actor(job->actor, request, asked->actor);
     request_fingerprint_follow_up(operation_text(operation), asked->payment, asked->amount_minor,
                                   job->fingerprint);
     attempt_start(job, request);
@@ -71,22 +73,23 @@ static void follow_up_start(struct gatewayd *g, struct ipc_request *request,
 void capture_requested(void *context, struct ipc_request *request, const void *message)
 {
     const struct msg_capture *m = message;
-    follow_up_start(
-        context, request, OPERATION_CAPTURE,
-        &(struct follow_up_request){m->key, m->location, m->pos, m->payment, m->amount_minor});
+    follow_up_start(context, request, OPERATION_CAPTURE,
+                    &(struct follow_up_request){m->key, m->location, m->pos, m->actor, m->payment,
+                                                m->amount_minor});
 }
 
 void void_requested(void *context, struct ipc_request *request, const void *message)
 {
     const struct msg_void *m = message;
-    follow_up_start(context, request, OPERATION_VOID,
-                    &(struct follow_up_request){m->key, m->location, m->pos, m->payment, 0});
+    follow_up_start(
+        context, request, OPERATION_VOID,
+        &(struct follow_up_request){m->key, m->location, m->pos, m->actor, m->payment, 0});
 }
 
 void refund_requested(void *context, struct ipc_request *request, const void *message)
 {
     const struct msg_refund *m = message;
-    follow_up_start(
-        context, request, OPERATION_REFUND,
-        &(struct follow_up_request){m->key, m->location, m->pos, m->payment, m->amount_minor});
+    follow_up_start(context, request, OPERATION_REFUND,
+                    &(struct follow_up_request){m->key, m->location, m->pos, m->actor, m->payment,
+                                                m->amount_minor});
 }

@@ -120,7 +120,6 @@ static enum exit_code exit_of_cancel(const struct msg_payment_answer *answer, en
     case PAYMENT_ANSWER_OUTCOME_PENDING:
     case PAYMENT_ANSWER_OUTCOME_CANCEL_ACCEPTED:
     case PAYMENT_ANSWER_OUTCOME_REVIEW:
-    case PAYMENT_ANSWER_OUTCOME_REFUSED:
         return exit;
     }
     return exit;

@@ -53,8 +53,6 @@ static enum exit_code exit_of(enum payment_answer_outcome outcome)
         return EXIT_CODE_PENDING;
     case PAYMENT_ANSWER_OUTCOME_REVIEW:
         return EXIT_CODE_REVIEW;
-    case PAYMENT_ANSWER_OUTCOME_REFUSED:
-        return EXIT_CODE_REFUSED;
     }
     return EXIT_CODE_REVIEW; /* an outcome that this version doesn't know */
 }
@@ -129,7 +127,6 @@ static void advise(const struct msg_payment_answer *answer, const char *key, con
         puts(advice->not_charged);
         break;
     case PAYMENT_ANSWER_OUTCOME_APPROVED:
-    case PAYMENT_ANSWER_OUTCOME_REFUSED:
         break;
     }
 }

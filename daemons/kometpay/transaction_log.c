@@ -35,12 +35,13 @@ static const struct option_row LOG_OPTIONS[] = {
 };
 
 static const struct column LOG_COLUMNS[] = {
-    {"at", COLUMN_LEFT},           {"location", COLUMN_LEFT}, {"pos", COLUMN_LEFT},
-    {"kind", COLUMN_LEFT},         {"state", COLUMN_STATE},   {"amount", COLUMN_RIGHT},
-    {"currency", COLUMN_LEFT},     {"method", COLUMN_LEFT},   {"card", COLUMN_LEFT},
-    {"last four", COLUMN_LEFT},    {"code", COLUMN_LEFT},     {"reason", COLUMN_LEFT},
-    {"customer", COLUMN_LEFT},     {"invoices", COLUMN_LEFT}, {"batch", COLUMN_LEFT},
-    {"to reconcile", COLUMN_LEFT}, {"payment", COLUMN_LEFT},  {NULL, COLUMN_LEFT},
+    {"at", COLUMN_LEFT},      {"location", COLUMN_LEFT},     {"pos", COLUMN_LEFT},
+    {"who", COLUMN_LEFT},     {"kind", COLUMN_LEFT},         {"state", COLUMN_STATE},
+    {"amount", COLUMN_RIGHT}, {"currency", COLUMN_LEFT},     {"method", COLUMN_LEFT},
+    {"card", COLUMN_LEFT},    {"last four", COLUMN_LEFT},    {"code", COLUMN_LEFT},
+    {"reason", COLUMN_LEFT},  {"customer", COLUMN_LEFT},     {"invoices", COLUMN_LEFT},
+    {"batch", COLUMN_LEFT},   {"to reconcile", COLUMN_LEFT}, {"payment", COLUMN_LEFT},
+    {NULL, COLUMN_LEFT},
 };
 
 static struct error *fill_filters(const struct options *o, struct msg_log *m)
@@ -83,7 +84,7 @@ static void add_log_rows(struct table *table, const struct msg_log_rows *answer)
         const struct msg_log_row *r = &answer->rows[i];
         char amount[MONEY_TEXT_MAX];
         table_row(table,
-                  (const char *[]){r->at, r->location, r->pos, r->kind, r->state,
+                  (const char *[]){r->at, r->location, r->pos, r->actor, r->kind, r->state,
                                    amount_text(r->amount_minor, r->currency, amount), r->currency,
                                    r->method, r->brand, r->last_four, r->authorisation_code,
                                    r->reason, r->customer, r->invoices, r->batch,

@@ -51,13 +51,14 @@ const struct statement BOOK_STATEMENTS[BOOK_STATEMENT_COUNT] = {
                          " LEFT JOIN LATERAL jsonb_to_recordset(i.faults) AS f"
                          " (line int, field text, code text, sentence text) ON true",
                          3, 8, STATEMENT_WRITE},
-    [BOOK_TRANSACTION_LOG] = {"transaction_log",
-                              "SELECT at, payment, attempt, kind, state, location, pos, customer,"
-                              " invoices, amount_minor, currency, method, brand, last_four,"
-                              " authorisation_code, reason, batch, to_reconcile, cursor"
-                              " FROM books.transaction_log($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-                              " $11, $12::bigint, $13, $14::int)",
-                              14, 19, STATEMENT_READ},
+    [BOOK_TRANSACTION_LOG] =
+        {"transaction_log",
+         "SELECT at, payment, attempt, kind, state, location, pos, actor,"
+         " customer, invoices, amount_minor, currency, method, brand, last_four,"
+         " authorisation_code, reason, batch, to_reconcile, cursor"
+         " FROM books.transaction_log($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+         " $11, $12::bigint, $13, $14::int)",
+         14, 20, STATEMENT_READ},
     [BOOK_PAYMENT_STORY] = {"payment_story",
                             "SELECT at, attempt, kind, from_state, to_state, actor, note"
                             " FROM books.payment_story($1)",

@@ -15,6 +15,7 @@ static void log_row_read(const struct rows *rows, size_t i, struct msg_log_row *
     TEXT_COPY(r->state, rows_text(rows, i, "state"));
     TEXT_COPY(r->location, rows_text(rows, i, "location"));
     TEXT_COPY(r->pos, rows_text(rows, i, "pos"));
+    TEXT_COPY(r->actor, rows_text(rows, i, "actor"));
     TEXT_COPY(r->customer, rows_text(rows, i, "customer"));
     TEXT_COPY(r->invoices, rows_text(rows, i, "invoices"));
     TEXT_COPY(r->currency, rows_text(rows, i, "currency"));

@@ -48,10 +48,11 @@ struct error *pos_certificate_read(X509 *certificate, struct pos_identity *out)
                              "The certificate's subject must have exactly one OU: the code of the "
                              "location.");
     }
-    if (!subject_entry(subject, NID_commonName, out->pos, POS_NAME_MAX_BYTES)) {
+    if (!subject_entry(subject, NID_commonName, out->pos, POS_NAME_MAX_BYTES) ||
+        strcmp(out->pos, POS_OF_UNIX_SOCKET) == 0) {
         return error_refused("certificate_pos", "CN",
                              "The certificate's subject must have exactly one CN: the name of the "
-                             "POS.");
+                             "POS, which is not '" POS_OF_UNIX_SOCKET "'.");
     }
     return NULL;
 }

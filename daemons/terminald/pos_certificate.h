@@ -9,6 +9,9 @@
 
 #define POS_LOCATION_MAX_BYTES 20u
 #define POS_NAME_MAX_BYTES 40u
+/* A client of the UNIX socket that doesn't name itself; no certificate may claim it, or the two
+ * would share the scope of their keys. */
+#define POS_OF_UNIX_SOCKET "local"
 
 struct pos_identity {
     char location[POS_LOCATION_MAX_BYTES + 1];

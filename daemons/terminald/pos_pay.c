@@ -41,6 +41,7 @@ static const char *field_with_number(const struct msg_pay *pay)
     } fields[] = {
         {"key", pay->key},
         {"location", pay->location},
+        {"pos", pay->pos},
         {"customer", pay->customer},
         {"description", pay->description},
         {"card.holder", pay->card->holder},
@@ -121,6 +122,7 @@ static struct msg_sale *sale_of_pay(const struct msg_pay *pay)
     struct msg_sale *sale = message_new(MESSAGE_SALE);
     snprintf(sale->key, sizeof sale->key, "%s", pay->key);
     snprintf(sale->location, sizeof sale->location, "%s", pay->location);
+    snprintf(sale->pos, sizeof sale->pos, "%s", pay->pos);
     snprintf(sale->currency, sizeof sale->currency, "%s", pay->currency);
     snprintf(sale->customer, sizeof sale->customer, "%s", pay->customer);
     snprintf(sale->description, sizeof sale->description, "%s", pay->description);
@@ -227,5 +229,6 @@ void pos_pay(void *context, struct ipc_request *request, const void *message)
         job_free(job);
         return;
     }
+    pos_session_actor(request, job->sale->actor);
     card_hold(job, pay);
 }

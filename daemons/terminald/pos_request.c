@@ -88,6 +88,7 @@ void pos_request_capture(void *context, struct ipc_request *request, const void 
     struct terminald *t = context;
     struct msg_capture capture = *(const struct msg_capture *)message;
     if (placed(request, POS_LOCATION_OPTIONAL, capture.location, capture.pos)) {
+        pos_session_actor(request, capture.actor);
         errand_send(t, t->gatewayd,
                     errand_of_payment(request, PAYMENT_ANSWER_KIND_CAPTURE, capture.payment),
                     MESSAGE_CAPTURE, &capture);
@@ -99,6 +100,7 @@ void pos_request_void(void *context, struct ipc_request *request, const void *me
     struct terminald *t = context;
     struct msg_void undo = *(const struct msg_void *)message;
     if (placed(request, POS_LOCATION_OPTIONAL, undo.location, undo.pos)) {
+        pos_session_actor(request, undo.actor);
         errand_send(t, t->gatewayd,
                     errand_of_payment(request, PAYMENT_ANSWER_KIND_VOID, undo.payment),
                     MESSAGE_VOID, &undo);
@@ -110,6 +112,7 @@ void pos_request_refund(void *context, struct ipc_request *request, const void *
     struct terminald *t = context;
     struct msg_refund refund = *(const struct msg_refund *)message;
     if (placed(request, POS_LOCATION_OPTIONAL, refund.location, refund.pos)) {
+        pos_session_actor(request, refund.actor);
         errand_send(t, t->gatewayd,
                     errand_of_payment(request, PAYMENT_ANSWER_KIND_REFUND, refund.payment),
                     MESSAGE_REFUND, &refund);
@@ -121,6 +124,7 @@ void pos_request_cancel(void *context, struct ipc_request *request, const void *
     struct terminald *t = context;
     struct msg_cancel cancel = *(const struct msg_cancel *)message;
     if (placed(request, POS_LOCATION_REQUIRED, cancel.location, cancel.pos)) {
+        pos_session_actor(request, cancel.actor);
         errand_send(t, t->gatewayd, errand_of_payment(request, PAYMENT_ANSWER_KIND_SALE, ""),
                     MESSAGE_CANCEL, &cancel);
     }
@@ -149,10 +153,9 @@ void pos_request_log(void *context, struct ipc_request *request, const void *mes
 {
     struct terminald *t = context;
     struct msg_log log = *(const struct msg_log *)message;
-    char pos[POS_NAME_MAX_BYTES + 1];
-    if (placed(request, POS_LOCATION_OPTIONAL, log.location, pos)) {
-        /* A TLS client sees its location's rows, of all its POS; `pos` stays the caller's filter.
-         */
+    /* A TLS client sees its location's rows, of all its POS: `pos` stays the caller's filter. */
+    char nobody[POS_NAME_MAX_BYTES + 1] = "";
+    if (placed(request, POS_LOCATION_OPTIONAL, log.location, nobody)) {
         errand_send(t, t->settled, errand_new(request, LOSS_IS_BUSY), MESSAGE_LOG, &log);
     }
 }

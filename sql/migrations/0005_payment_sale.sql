@@ -177,7 +177,7 @@ CREATE FUNCTION payment.sale_begin(
     p_payment text, p_ref text, p_holder text, p_scope text, p_key text, p_fingerprint text,
     p_location text, p_pos text, p_kind text, p_amount_minor bigint, p_currency text,
     p_customer text, p_invoices jsonb, p_card_ref text, p_card_token text, p_brand text,
-    p_last_four text, p_expiry text, p_entry text, p_description text,
+    p_last_four text, p_expiry text, p_entry text, p_description text, p_actor text,
     p_oldest_first boolean DEFAULT false, p_credentials text[] DEFAULT NULL) RETURNS payment.sale_begun
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -271,8 +271,8 @@ BEGIN
     )
     INSERT INTO payment.event (payment, number, attempt, at, kind, from_state, to_state, actor, note,
                                previous_hash, hash)
-    VALUES (p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_scope, '', v_hash,
-            payment.event_hash(v_hash, p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_scope,
+    VALUES (p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_actor, '', v_hash,
+            payment.event_hash(v_hash, p_payment, 1, p_ref, v_now, p_kind, '', 'SENDING', p_actor,
                                ''));
     IF jsonb_array_length(v_invoices) > 0 THEN
         INSERT INTO payment.invoice_part (payment, invoice, amount_minor, position)
@@ -498,7 +498,7 @@ END;
 
 GRANT EXECUTE ON FUNCTION
     payment.sale_begin(text, text, text, text, text, text, text, text, text, bigint, text, text,
-                       jsonb, text, text, text, text, text, text, text, boolean,
+                       jsonb, text, text, text, text, text, text, text, text, boolean,
                        text[]),
     payment.location_processor(text),
     payment.cancel_request(text, text, text),

@@ -148,7 +148,8 @@ $$;
 -- and the POS that asks, whether or not it named the location.
 CREATE FUNCTION payment.attempt_begin(
     p_ref text, p_holder text, p_location text, p_pos text, p_key text, p_fingerprint text,
-    p_payment text, p_kind text, p_amount_minor bigint) RETURNS payment.attempt_begun
+    p_payment text, p_kind text, p_amount_minor bigint, p_actor text)
+RETURNS payment.attempt_begun
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -187,10 +188,11 @@ BEGIN
         RETURN ROW('REFUSED', v_plan.code, v_plan.field, v_plan.sentence, NULL, NULL, p_ref,
                    p_payment, NULL, NULL, NULL, NULL, p_kind)::payment.attempt_begun;
     END IF;
-    PERFORM payment.event_append(p_payment, p_ref, p_kind, '', 'SENDING', v_scope, '');
+    PERFORM payment.event_append(p_payment, p_ref, p_kind, '', 'SENDING', p_actor, '');
     IF p_kind IN ('VOID', 'REFUND') THEN
-        PERFORM audit.append(v_scope, 'payment.' || lower(p_kind), p_payment,
-                             jsonb_build_object('attempt', p_ref, 'amount_minor', v_plan.amount_minor));
+        PERFORM audit.append(p_actor, 'payment.' || lower(p_kind), p_payment,
+                             jsonb_build_object('attempt', p_ref, 'scope', v_scope,
+                                                'amount_minor', v_plan.amount_minor));
     END IF;
     RETURN ROW('MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, p_payment,
                v_plan.amount_minor, v_root.currency, v_plan.follows, v_of.last_four, p_kind)
@@ -359,7 +361,7 @@ END
 $$;
 
 GRANT EXECUTE ON FUNCTION
-    payment.attempt_begin(text, text, text, text, text, text, text, text, bigint),
+    payment.attempt_begin(text, text, text, text, text, text, text, text, bigint, text),
     payment.reversal_begin(text, text, text, integer, text),
     payment.attempt_result(text, text, integer, text, text, text, bigint, text, text, text, text,
                            text, text, text, bigint, bigint, text)

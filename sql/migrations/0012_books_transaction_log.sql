@@ -27,6 +27,11 @@ RETURN CASE WHEN octet_length(p_text) <= 200 THEN p_text
             WHEN octet_length(p_text) = length(p_text) THEN left(p_text, 197) || '...'
             ELSE left(p_text, 49) || '...' END;
 
+-- The POS that asked for an attempt; '' for a reversal, which nobody asked for.
+CREATE FUNCTION books.pos_of(p_attempt payment.attempt) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_attempt.parent IS NULL THEN split_part(p_attempt.scope, '/', 2) ELSE '' END;
+
 -- Newest first, after the cursor; one row more than p_limit when there are more. '' (0 for the
 -- amount) filters nothing. Days are days of each row's location.
 CREATE FUNCTION books.transaction_log(
@@ -34,7 +39,7 @@ CREATE FUNCTION books.transaction_log(
     p_state text, p_kind text, p_method text, p_last_four text, p_authorisation_code text,
     p_amount_minor bigint, p_after text, p_limit integer)
 RETURNS TABLE (at text, payment text, attempt text, kind text, state text, location text, pos text,
-               customer text, invoices text, amount_minor bigint, currency text,
+               actor text, customer text, invoices text, amount_minor bigint, currency text,
                method text, brand text, last_four text, authorisation_code text, reason text, batch text,
                to_reconcile boolean, cursor text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -72,7 +77,10 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT to_char(a.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-               a.payment, a.ref, a.kind, a.state, p.location, p.pos, p.customer,
+               a.payment, a.ref, a.kind, a.state, p.location,
+               books.pos_of(a), (SELECT left(e.actor, 80) FROM payment.event e
+                                  WHERE e.payment = a.payment AND e.attempt = a.ref
+                                    AND e.from_state = ''), p.customer,
                (SELECT books.cut(string_agg(ip.invoice, ' ' ORDER BY ip.position))
                   FROM payment.invoice_part ip WHERE ip.payment = a.payment),
                coalesce(a.approved_minor, a.amount_minor), a.currency, p.entry, p.brand, p.last_four,
@@ -93,7 +101,7 @@ BEGIN
            AND (v_from IS NULL OR (a.created_at AT TIME ZONE l.time_zone)::date >= v_from)
            AND (v_to IS NULL OR (a.created_at AT TIME ZONE l.time_zone)::date <= v_to)
            AND (coalesce(p_location, '') = '' OR p.location = p_location)
-           AND (coalesce(p_pos, '') = '' OR p.pos = p_pos)
+           AND (coalesce(p_pos, '') = '' OR books.pos_of(a) = p_pos)
            AND (coalesce(p_customer, '') = '' OR p.customer = p_customer)
            AND (coalesce(p_invoice, '') = ''
                 OR EXISTS (SELECT 1 FROM payment.invoice_part ip

@@ -71,6 +71,7 @@ static void test_pos(void **state)
     refused(SUBJECT("OU", "MIA"), "certificate_pos");
     refused(SUBJECT("OU", "MIA", "CN", "a", "CN", "b"), "certificate_pos");
     refused(SUBJECT("OU", "MIA", "CN", "a/b"), "certificate_pos");
+    refused(SUBJECT("OU", "MIA", "CN", "local"), "certificate_pos");
     refused(SUBJECT("OU", "MIA", "CN", "12345678901234567890123456789012345678901"),
             "certificate_pos");
 }
