@@ -20,7 +20,10 @@
 
 #define SECRET_MAX_BYTES (64u * 1024u)
 #define SECRET_BLOCK_MIN_BYTES 32
-#define CREDENTIAL_MAX_BYTES 4096
+#define CREDENTIAL_MAX_BYTES                                                                       \
+    SECRET_MAX_BYTES /* a certificate with its chain, a CA bundle, a CRL                           \
+                      */
+#define CREDENTIAL_PATH_BYTES 4096
 /* Below this limit of lockable memory MCL_FUTURE would make ordinary allocations fail. */
 #define LOCK_FUTURE_MIN_BYTES (256u * 1024u * 1024u)
 #define ACL_MAX_BYTES 512
@@ -203,9 +206,9 @@ static struct error *credential_read(int fd, const char *name, struct secret **o
     char buffer[CREDENTIAL_MAX_BYTES + 1];
     struct error *e = NULL;
     ssize_t n = read_whole(fd, buffer, sizeof buffer);
-    if (n < 0 || n > CREDENTIAL_MAX_BYTES) {
+    if (n < 0 || n > (ssize_t)CREDENTIAL_MAX_BYTES) {
         e = error_failed("credential_missing", "credential %s %s", name,
-                         n < 0 ? "can't be read" : "is larger than 4096 bytes");
+                         n < 0 ? "can't be read" : "is larger than 64 KiB");
     } else {
         size_t size = (size_t)n;
         if (size > 0 && buffer[size - 1] == '\n') {
@@ -230,10 +233,9 @@ const char *secret_credential_folder(void)
     return folder != NULL && folder[0] != '\0' ? folder : NULL;
 }
 
-struct error *secret_credential(const char *name, struct secret **out)
+static struct error *credential_path(const char *name, char path[CREDENTIAL_PATH_BYTES])
 {
     assert(name[0] != '\0' && strchr(name, '/') == NULL);
-    *out = NULL;
     const char *folder = secret_credential_folder();
     if (folder == NULL) {
         return error_failed("credential_missing",
@@ -241,16 +243,37 @@ struct error *secret_credential(const char *name, struct secret **out)
                             "KOMETPAY_CREDENTIALS is set",
                             name);
     }
-    char path[4096];
-    int printed = snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (printed < 0 || (size_t)printed >= sizeof path) {
+    int printed = snprintf(path, CREDENTIAL_PATH_BYTES, "%s/%s", folder, name);
+    if (printed < 0 || printed >= CREDENTIAL_PATH_BYTES) {
         return error_failed("credential_missing", "credential %s: the path is too long", name);
+    }
+    return NULL;
+}
+
+bool secret_credential_given(const char *name)
+{
+    char path[CREDENTIAL_PATH_BYTES];
+    struct error *e = credential_path(name, path);
+    if (e != NULL) {
+        error_free(e);
+        return false;
+    }
+    return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+struct error *secret_credential(const char *name, struct secret **out)
+{
+    *out = NULL;
+    char path[CREDENTIAL_PATH_BYTES];
+    struct error *e = credential_path(name, path);
+    if (e != NULL) {
+        return e;
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         return error_failed("credential_missing", "credential %s: %s", name, strerror(errno));
     }
-    struct error *e = credential_read(fd, name, out);
+    e = credential_read(fd, name, out);
     (void)close(fd);
     return e;
 }

@@ -31,9 +31,11 @@ void secret_free(struct secret *s);                                /* wipes; NUL
 void secret_wipe(void *p, size_t n);
 /* The folder of credentials: $CREDENTIALS_DIRECTORY, else KOMETPAY_CREDENTIALS; NULL if neither. */
 const char *secret_credential_folder(void);
-/* Reads a credential file whole (<= 4096 bytes, not readable by group/others, trailing newline
+/* Reads a credential file whole (<= 64 KiB, not readable by group/others, trailing newline
  * dropped) from that folder. `name` has no slash.
  * Errors: credential_missing, credential_unsafe_mode. */
 struct error *secret_credential(const char *name, struct secret **out) MUST_CHECK;
+/* Is there one of this name? For those that may be left out: what is there must be readable. */
+bool secret_credential_given(const char *name);
 
 #endif

@@ -30,6 +30,12 @@ static struct setting settings[] = {
      .type = SETTING_TEXT,
      .fallback = "",
      .sentence = "address:port for POS clients over TLS; empty = off."},
+    {.name = "KOMETPAY_POS_HANDSHAKE_MS",
+     .type = SETTING_INTEGER,
+     .fallback = "10000",
+     .minimum = 100,
+     .maximum = 60000,
+     .sentence = "A TLS client that hasn't shown its certificate after this is dropped."},
     {.name = "KOMETPAY_POS_PATIENCE_MS",
      .type = SETTING_INTEGER,
      .fallback = "45000",
@@ -150,7 +156,9 @@ static void serve(struct terminald *t)
     int tls_fd =
         daemon_listen_tcp(t->daemon, "pos-tls", setting_text(settings, "KOMETPAY_POS_LISTEN"));
     if (tls_fd >= 0) {
-        struct error *e = pos_tls_new(t->loop, t->server, tls_fd, &t->tls);
+        struct error *e =
+            pos_tls_new(t->loop, t->server, tls_fd,
+                        setting_integer(settings, "KOMETPAY_POS_HANDSHAKE_MS"), &t->tls);
         if (e != NULL) {
             fprintf(stderr, "terminald: TLS for POS clients: %s (%s)\n", e->sentence, e->code);
             error_free(e);

@@ -7,6 +7,7 @@
 #include <openssl/objects.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 static bool name_is_plain(const unsigned char *text, int n)
 {
@@ -55,4 +56,13 @@ struct error *pos_certificate_read(X509 *certificate, struct pos_identity *out)
                              "POS, which is not '" POS_OF_UNIX_SOCKET "'.");
     }
     return NULL;
+}
+
+int64_t pos_certificate_ends_wall_ms(const X509 *certificate)
+{
+    struct tm day;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &day) != 1) {
+        return 0;
+    }
+    return ((int64_t)timegm(&day) + 1) * 1000; /* valid throughout its last second */
 }

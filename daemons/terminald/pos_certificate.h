@@ -5,6 +5,8 @@
 
 #include <openssl/x509.h>
 
+#include <stdint.h>
+
 #include "lib/error.h"
 
 #define POS_LOCATION_MAX_BYTES 20u
@@ -21,5 +23,7 @@ struct pos_identity {
 /* Exactly one OU and one CN, of printable ASCII without '/', which separates them in the scope of
  * a key. Errors refused: certificate_location, certificate_pos. */
 struct error *pos_certificate_read(X509 *certificate, struct pos_identity *out) MUST_CHECK;
+/* When it is no longer valid, in milliseconds since 1970 UTC; 0 if that can't be read. */
+int64_t pos_certificate_ends_wall_ms(const X509 *certificate);
 
 #endif

@@ -1,177 +1,257 @@
 /* Accepts TLS clients, waits for their handshake and hands them to the IPC server with location
  * and POS name of their certificate. Must never hand over a stream before its certificate is
- * verified, and never let handshakes pile up. */
+ * verified, keep one after its certificate has ended, nor let one address take the handshakes of
+ * the others. */
 #include "daemons/terminald/pos_tls.h"
 
 #include <assert.h>
 #include <event2/bufferevent_ssl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemons/terminald/pos_address.h"
 #include "daemons/terminald/pos_certificate.h"
 #include "daemons/terminald/pos_tls_context.h"
 #include "ipc/acceptor.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
-#define HANDSHAKES_MAX 256
-#define HANDSHAKES_OF_ADDRESS_MAX 64 /* one host that never finishes leaves room for others */
-#define HANDSHAKE_SECONDS_MAX 10
+#define HANDSHAKES_MAX 256u
+/* Many POS may share one address behind a router: a restart brings them all at once. */
+#define HANDSHAKES_PER_ADDRESS_MAX 64u
+/* Of refusals and waits, so that nobody outside can flood the journal. */
+#define LOG_INTERVAL_MS 1000
+#define LOG_LINES_AN_INTERVAL_MAX 10u
+/* The wall clock may be set: a certificate's end is looked at again at least so often. */
+#define EXPIRY_TURN_MS INT64_C(3600000)
 
-struct handshake; /* a client whose certificate isn't seen yet */
+/* From the accept to the close: first its handshake, then, owned by the server, its service. */
+struct pos_client {
+    struct pos_tls *tls;
+    struct bufferevent *stream; /* NULL once the server owns it */
+    int fd;
+    struct timer *limit; /* of the handshake; then of the certificate */
+    struct pos_address address;
+    struct pos_identity who;
+    int64_t ends_wall_ms;        /* of the certificate */
+    LIST_ENTRY(pos_client) link; /* while in its handshake */
+};
 
 struct pos_tls {
     struct loop *loop;
     struct ipc_server *server;
+    int64_t handshake_ms; /* from the accept to the verified certificate */
     SSL_CTX *context;
     struct acceptor *acceptor; /* NULL once stopped */
-    struct handshake *first;
-    unsigned handshakes;
+    LIST_HEAD(, pos_client) handshakes;
+    unsigned handshake_count;
+    int64_t interval_boot_ms; /* when the present interval of journal lines began */
+    unsigned logged, unlogged;
 };
 
-struct handshake {
-    struct pos_tls *tls;
-    struct bufferevent *stream;
-    struct in6_addr address; /* IPv4 in its mapped form */
-    struct handshake *next, **link;
-};
+/* Where an SSL keeps its pos_client: whoever frees the SSL ends the client with it. */
+static int client_index = -1;
 
-static void handshake_unlink(struct handshake *h)
+static void log_client(struct pos_tls *tls, enum log_kind kind, const struct pos_address *address,
+                       const char *reason)
 {
-    *h->link = h->next;
-    if (h->next != NULL) {
-        h->next->link = h->link;
+    int64_t now = clock_boot_ms();
+    if (now - tls->interval_boot_ms >= LOG_INTERVAL_MS) {
+        tls->interval_boot_ms = now;
+        tls->logged = 0;
     }
-    assert(h->tls->handshakes > 0);
-    h->tls->handshakes--;
-    free(h);
+    if (tls->logged == LOG_LINES_AN_INTERVAL_MAX) {
+        tls->unlogged++;
+        return;
+    }
+    char told[160];
+    if (tls->unlogged > 0) {
+        snprintf(told, sizeof told, "%s; %u lines before it were left out", reason, tls->unlogged);
+    } else {
+        snprintf(told, sizeof told, "%s", reason);
+    }
+    log_event(kind, {"KOMETPAY_PEER", address->text}, {"KOMETPAY_REASON", told});
+    tls->logged++;
+    tls->unlogged = 0;
 }
 
-static void refused(const char *reason)
+/* -- The end of a client ---------------------------------------------------------------------- */
+
+/* Its place is free for the next one. */
+static void handshake_ended(struct pos_client *c)
 {
-    log_event(LOG_TLS_REFUSED, {"KOMETPAY_REASON", reason});
+    struct pos_tls *tls = c->tls;
+    assert(tls->handshake_count > 0);
+    tls->handshake_count--;
+    LIST_REMOVE(c, link);
+    c->stream = NULL;
+    if (tls->acceptor != NULL) {
+        acceptor_resume(tls->acceptor);
+    }
 }
 
-static void handshake_drop(struct handshake *h, const char *reason)
+/* Called by SSL_free. */
+static void client_ended(void *parent, void *pointer, CRYPTO_EX_DATA *data, int index, long number,
+                         void *argument)
 {
-    refused(reason);
-    bufferevent_free(h->stream);
-    handshake_unlink(h);
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)number;
+    (void)argument;
+    struct pos_client *c = pointer;
+    if (c == NULL) {
+        return;
+    }
+    if (c->stream != NULL) {
+        handshake_ended(c);
+    }
+    timer_free(c->limit);
+    free(c);
 }
+
+static void handshake_drop(struct pos_client *c, const char *reason)
+{
+    log_client(c->tls, LOG_TLS_REFUSED, &c->address, reason);
+    timer_disarm(c->limit);
+    bufferevent_setcb(c->stream, NULL, NULL, NULL, NULL);
+    bufferevent_free(c->stream);
+}
+
+/* The server has the stream; it sees the end of it and closes. */
+static void service_check(struct pos_client *c)
+{
+    int64_t left_ms = c->ends_wall_ms - clock_wall_us() / 1000;
+    if (left_ms > 0) {
+        timer_arm(c->limit, left_ms < EXPIRY_TURN_MS ? left_ms : EXPIRY_TURN_MS);
+        return;
+    }
+    log_client(c->tls, LOG_TLS_ENDED, &c->address, "the certificate has ended");
+    (void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static void limit_reached(void *context)
+{
+    struct pos_client *c = context;
+    if (c->stream != NULL) {
+        handshake_drop(c, "handshake not finished in time");
+    } else {
+        service_check(c);
+    }
+}
+
+/* -- The handshake ---------------------------------------------------------------------------- */
 
 /* The certificate is verified: from here on the server owns the stream. */
-static void handshake_finish(struct handshake *h)
+static void client_serve(struct pos_client *c)
 {
-    SSL *ssl = bufferevent_openssl_get_ssl(h->stream);
+    struct pos_tls *tls = c->tls;
+    struct bufferevent *stream = c->stream;
+    bufferevent_setcb(stream, NULL, NULL, NULL, NULL);
+    handshake_ended(c);
+    service_check(c);
+    ipc_server_adopt(tls->server, stream, PEER_POS, c->who.location, c->who.pos); /* may end c */
+}
+
+static void handshake_finish(struct pos_client *c)
+{
+    SSL *ssl = bufferevent_openssl_get_ssl(c->stream);
     X509 *certificate = SSL_get1_peer_certificate(ssl);
     if (certificate == NULL || SSL_get_verify_result(ssl) != X509_V_OK) {
         X509_free(certificate);
-        handshake_drop(h, "no verified certificate");
+        handshake_drop(c, "no verified certificate");
         return;
     }
-    struct pos_identity who;
-    struct error *e = pos_certificate_read(certificate, &who);
+    struct error *e = pos_certificate_read(certificate, &c->who);
+    c->ends_wall_ms = e == NULL ? pos_certificate_ends_wall_ms(certificate) : 0;
     X509_free(certificate);
     if (e != NULL) {
-        handshake_drop(h, e->sentence);
+        handshake_drop(c, e->sentence);
         error_free(e);
-        return;
+    } else {
+        client_serve(c);
     }
-    bufferevent_setcb(h->stream, NULL, NULL, NULL, NULL);
-    bufferevent_set_timeouts(h->stream, NULL, NULL);
-    ipc_server_adopt(h->tls->server, h->stream, PEER_POS, who.location, who.pos);
-    handshake_unlink(h);
 }
 
 static void handshake_event(struct bufferevent *stream, short what, void *context)
 {
-    struct handshake *h = context;
+    struct pos_client *c = context;
     if ((what & BEV_EVENT_CONNECTED) != 0) {
-        handshake_finish(h);
-        return;
-    }
-    if ((what & BEV_EVENT_TIMEOUT) != 0) {
-        handshake_drop(h, "handshake not finished in time");
+        handshake_finish(c);
         return;
     }
     unsigned long code = bufferevent_get_openssl_error(stream);
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-    handshake_drop(h, reason != NULL ? reason : "closed during the handshake");
+    handshake_drop(c, reason != NULL ? reason : "closed during the handshake");
 }
 
-static struct in6_addr address_of(int fd)
+static void handshake_start(struct pos_tls *tls, int fd, SSL *ssl,
+                            const struct pos_address *address)
 {
-    struct sockaddr_storage peer = {0};
-    socklen_t size = sizeof peer;
-    struct in6_addr address = IN6ADDR_ANY_INIT;
-    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0) {
-        return address;
-    }
-    if (peer.ss_family == AF_INET6) {
-        return ((const struct sockaddr_in6 *)&peer)->sin6_addr;
-    }
-    address.s6_addr[10] = address.s6_addr[11] = 0xff;
-    memcpy(&address.s6_addr[12], &((const struct sockaddr_in *)&peer)->sin_addr, 4);
-    return address;
-}
-
-static bool handshakes_full(const struct pos_tls *tls, const struct in6_addr *address)
-{
-    unsigned of_address = 0;
-    for (const struct handshake *h = tls->first; h != NULL; h = h->next) {
-        of_address += memcmp(&h->address, address, sizeof *address) == 0;
-    }
-    return tls->handshakes >= HANDSHAKES_MAX || of_address >= HANDSHAKES_OF_ADDRESS_MAX;
-}
-
-static bool accepted(void *context, int fd)
-{
-    struct pos_tls *tls = context;
-    const struct in6_addr address = address_of(fd);
-    SSL *ssl = handshakes_full(tls, &address) ? NULL : SSL_new(tls->context);
-    if (ssl == NULL) {
-        refused("too many handshakes at once");
-        close(fd);
-        return true;
-    }
     int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    struct handshake *h = calloc(1, sizeof *h);
-    assert(h != NULL);
-    h->tls = tls;
-    h->address = address;
-    h->stream =
+    struct pos_client *c = calloc(1, sizeof *c);
+    assert(c != NULL);
+    *c = (struct pos_client){.tls = tls, .fd = fd, .address = *address};
+    c->limit = timer_new(tls->loop, limit_reached, c);
+    int kept = SSL_set_ex_data(ssl, client_index, c);
+    assert(kept == 1);
+    c->stream =
         bufferevent_openssl_socket_new(loop_base(tls->loop), fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
                                        BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (h->stream == NULL) {
-        SSL_free(ssl);
+    assert(c->stream != NULL);
+    LIST_INSERT_HEAD(&tls->handshakes, c, link);
+    tls->handshake_count++;
+    timer_arm(c->limit, tls->handshake_ms);
+    bufferevent_setcb(c->stream, NULL, NULL, handshake_event, c);
+    (void)bufferevent_enable(c->stream, EV_READ | EV_WRITE);
+}
+
+/* -- Accepting -------------------------------------------------------------------------------- */
+
+static unsigned handshakes_of_address(const struct pos_tls *tls, const struct pos_address *address)
+{
+    unsigned count = 0;
+    const struct pos_client *c;
+    LIST_FOREACH(c, &tls->handshakes, link)
+    {
+        count += pos_address_same(&c->address, address);
+    }
+    return count;
+}
+
+/* Who comes while all handshakes are taken waits in the listening socket's queue. */
+static bool accepted(void *context, int fd)
+{
+    struct pos_tls *tls = context;
+    struct pos_address address;
+    pos_address_of_peer(fd, &address);
+    SSL *ssl = NULL;
+    if (handshakes_of_address(tls, &address) >= HANDSHAKES_PER_ADDRESS_MAX) {
+        log_client(tls, LOG_TLS_REFUSED, &address, "too many handshakes at once from this address");
         close(fd);
-        free(h);
-        refused("out of memory");
+    } else if ((ssl = SSL_new(tls->context)) == NULL) {
+        log_client(tls, LOG_TLS_REFUSED, &address, "out of memory");
+        close(fd);
+    } else {
+        handshake_start(tls, fd, ssl, &address);
+    }
+    if (tls->handshake_count < HANDSHAKES_MAX) {
         return true;
     }
-    h->next = tls->first;
-    h->link = &tls->first;
-    if (h->next != NULL) {
-        h->next->link = &h->next;
-    }
-    tls->first = h;
-    tls->handshakes++;
-    const struct timeval limit = {.tv_sec = HANDSHAKE_SECONDS_MAX};
-    bufferevent_set_timeouts(h->stream, &limit, &limit);
-    bufferevent_setcb(h->stream, NULL, NULL, handshake_event, h);
-    (void)bufferevent_enable(h->stream, EV_READ | EV_WRITE);
-    return true;
+    log_client(tls, LOG_TLS_FULL, &address, "this one is the last for now");
+    return false;
 }
 
 struct error *pos_tls_new(struct loop *loop, struct ipc_server *server, int listen_fd,
-                          struct pos_tls **out)
+                          int64_t handshake_ms, struct pos_tls **out)
 {
     *out = NULL;
     SSL_CTX *context = NULL;
@@ -180,11 +260,13 @@ struct error *pos_tls_new(struct loop *loop, struct ipc_server *server, int list
         close(listen_fd);
         return e;
     }
+    client_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, client_ended);
+    assert(client_index >= 0);
     struct pos_tls *tls = calloc(1, sizeof *tls);
     assert(tls != NULL);
-    tls->loop = loop;
-    tls->server = server;
-    tls->context = context;
+    *tls = (struct pos_tls){
+        .loop = loop, .server = server, .handshake_ms = handshake_ms, .context = context};
+    LIST_INIT(&tls->handshakes);
     tls->acceptor = acceptor_new(loop, listen_fd, accepted, tls);
     *out = tls;
     return NULL;
@@ -196,19 +278,4 @@ void pos_tls_stop(struct pos_tls *tls)
         acceptor_free(tls->acceptor);
         tls->acceptor = NULL;
     }
-}
-
-void pos_tls_free(struct pos_tls *tls)
-{
-    if (tls == NULL) {
-        return;
-    }
-    acceptor_free(tls->acceptor);
-    for (struct handshake *h = tls->first, *next; h != NULL; h = next) {
-        next = h->next;
-        bufferevent_free(h->stream);
-        handshake_unlink(h);
-    }
-    SSL_CTX_free(tls->context);
-    free(tls);
 }

@@ -18,6 +18,7 @@
 #include "lib/secret.h"
 
 #define CANARY_BYTES 16
+#define HEAP_BYTES (256u * 1024u)
 #define REGION_MAX_BYTES (64ul * 1024 * 1024)
 #define VEIL 0x5a
 
@@ -75,7 +76,7 @@ static size_t canaries(void)
 static int start(void **state)
 {
     (void)state;
-    struct error *e = secret_memory_start(65536);
+    struct error *e = secret_memory_start(HEAP_BYTES);
     return e == NULL ? 0 : -1;
 }
 
@@ -87,7 +88,7 @@ static void cores_are_off_and_a_second_start_is_harmless(void **state)
     assert_int_equal(getrlimit(RLIMIT_CORE, &limit), 0);
     assert_int_equal(limit.rlim_cur, 0);
     assert_int_equal(limit.rlim_max, 0);
-    assert_null(secret_memory_start(65536));
+    assert_null(secret_memory_start(HEAP_BYTES));
 }
 
 static void a_secret_lives_in_the_secure_heap_and_ends_with_nul(void **state)
@@ -132,10 +133,15 @@ static void a_full_heap_says_so(void **state)
 {
     (void)state;
     static char big[40000];
-    struct secret *a = secret_new(big, sizeof big); /* rounded up to the whole 64 KiB */
-    assert_non_null(a);
+    struct secret *a[HEAP_BYTES / 65536]; /* each is rounded up to 64 KiB */
+    for (size_t i = 0; i < sizeof a / sizeof *a; i++) {
+        a[i] = secret_new(big, sizeof big);
+        assert_non_null(a[i]);
+    }
     assert_null(secret_new("x", 1));
-    secret_free(a);
+    for (size_t i = 0; i < sizeof a / sizeof *a; i++) {
+        secret_free(a[i]);
+    }
     struct secret *b = secret_new("x", 1);
     assert_non_null(b);
     secret_free(b);
@@ -244,6 +250,15 @@ static void a_credential_is_read_whole_without_its_newline(void **state)
     drop("key");
 }
 
+static void a_credential_may_be_left_out_but_not_be_unreadable(void **state)
+{
+    (void)state;
+    assert_false(secret_credential_given("key"));
+    put("key", "", 0, 0000);
+    assert_true(secret_credential_given("key"));
+    drop("key");
+}
+
 static void systemds_folder_comes_first(void **state)
 {
     (void)state;
@@ -275,7 +290,7 @@ static void a_credential_that_others_can_read_is_refused(void **state)
 static void a_missing_or_overlong_credential_is_refused(void **state)
 {
     (void)state;
-    static char big[4097];
+    static char big[65537];
     struct secret *s = NULL;
     struct error *e = secret_credential("nothing", &s);
     assert_true(error_is(e, "credential_missing"));
@@ -285,9 +300,9 @@ static void a_missing_or_overlong_credential_is_refused(void **state)
     assert_true(error_is(e, "credential_missing"));
     error_free(e);
     drop("key");
-    put("key", big, 4096, 0400);
+    put("key", big, 65536, 0400);
     assert_null(secret_credential("key", &s));
-    assert_int_equal(secret_size(s), 4096);
+    assert_int_equal(secret_size(s), 65536);
     secret_free(s);
     drop("key");
     assert_int_equal(unsetenv("KOMETPAY_CREDENTIALS"), 0);
@@ -310,6 +325,7 @@ int main(void)
     };
     const struct CMUnitTest credentials[] = {
         cmocka_unit_test(a_credential_is_read_whole_without_its_newline),
+        cmocka_unit_test(a_credential_may_be_left_out_but_not_be_unreadable),
         cmocka_unit_test(systemds_folder_comes_first),
         cmocka_unit_test(a_credential_that_others_can_read_is_refused),
         cmocka_unit_test(a_missing_or_overlong_credential_is_refused),
