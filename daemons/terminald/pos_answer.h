@@ -16,8 +16,9 @@ bool pos_outcome_open(const struct error *e);
  * `payment`, `currency` may be "". Ends the request. */
 void pos_answer_pending(struct ipc_request *request, enum payment_answer_kind kind,
                         const char *payment, int64_t amount_minor, const char *currency);
-/* Answers the error of a call: a refusal as it came; anything else as "busy", the same key again
- * later. `e` is borrowed and must not be open (see above). Ends the request. */
+/* Answers the error of a call that began nothing that lasts, or certainly not this time: a refusal
+ * as it came, anything else as "busy", the same key again later. An open error (see above) of a
+ * call that may have begun a payment is pos_answer_pending's. `e` is borrowed. Ends the request. */
 void pos_answer_error(struct ipc_request *request, const struct error *e);
 /* When the call to the other daemon must end so that the POS still hears from us in time: boot
  * clock, milliseconds. */

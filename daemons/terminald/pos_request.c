@@ -1,10 +1,12 @@
-/* Passes requests on and their answers back, with location and POS filled in. Knows nothing of
- * money. Must never turn a lost answer into an error: that is PENDING. */
+/* Passes requests on and their answers back, with location, POS and actor filled in. Knows nothing
+ * of money. Must never turn a lost answer into an error (that is PENDING), nor tell a POS with a
+ * certificate of other locations. */
 #include "daemons/terminald/pos_request.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "daemons/terminald/pos_answer.h"
@@ -160,10 +162,45 @@ void pos_request_log(void *context, struct ipc_request *request, const void *mes
     }
 }
 
+/* A POS with a certificate is told of its own location, and not whose merchant account it has. */
+static void locations_answer(struct ipc_request *request, const struct msg_location_rows *all)
+{
+    const char *certified = ipc_request_location(request);
+    if (certified[0] == '\0') {
+        ipc_answer(request, MESSAGE_LOCATION_ROWS, all);
+        return;
+    }
+    struct msg_location_rows *own = message_new(MESSAGE_LOCATION_ROWS);
+    for (size_t i = 0; i < all->rows_count; i++) {
+        if (strcmp(all->rows[i].code, certified) == 0) {
+            struct msg_location_row *row = message_list_add(MESSAGE_LOCATION_ROWS, own, "rows");
+            assert(row != NULL);
+            *row = all->rows[i];
+            row->account[0] = '\0';
+        }
+    }
+    ipc_answer(request, MESSAGE_LOCATION_ROWS, own);
+    message_free(MESSAGE_LOCATION_ROWS, own);
+}
+
+static void locations_done(void *context, const struct error *e, enum message_type type,
+                           const void *answer)
+{
+    struct errand *errand = context;
+    if (e != NULL) {
+        errand_done(errand, e, type, answer);
+        return;
+    }
+    locations_answer(errand->request, answer);
+    free(errand);
+}
+
 void pos_request_locations(void *context, struct ipc_request *request, const void *message)
 {
     struct terminald *t = context;
-    errand_send(t, t->settled, errand_new(request, LOSS_IS_BUSY), MESSAGE_LOCATION_LIST, message);
+    struct errand *errand = errand_new(request, LOSS_IS_BUSY);
+    ipc_call(t->settled, MESSAGE_LOCATION_LIST, message,
+             pos_answer_deadline(request, t->patience_ms), locations_done, errand);
 }
 
 void pos_request_daemon_status(void *context, struct ipc_request *request, const void *message)

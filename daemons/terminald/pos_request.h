@@ -1,5 +1,6 @@
 /* Requests that are passed on as they are: capture, void, refund, cancel, payment_status to
- * gatewayd; log and location_list to settled. Only location and POS are filled in. */
+ * gatewayd; log and location_list to settled. Location, POS and actor are filled in, and a POS with
+ * a certificate is told of its own location only. */
 #ifndef TERMINALD_POS_REQUEST_H
 #define TERMINALD_POS_REQUEST_H
 

@@ -52,7 +52,7 @@ CREATE SCHEMA audit;
 GRANT USAGE ON SCHEMA payment TO kometpay_gatewayd, kometpay_settled;
 GRANT USAGE ON SCHEMA vault TO kometpay_vaultd;
 GRANT USAGE ON SCHEMA books TO kometpay_settled;
-GRANT USAGE ON SCHEMA audit TO kometpay_vaultd, kometpay_settled;
+GRANT USAGE ON SCHEMA audit TO kometpay_settled;
 
 -- Refuses to change what may only grow. Bound as a statement trigger to every append-only table.
 CREATE FUNCTION audit.refuse_change() RETURNS trigger

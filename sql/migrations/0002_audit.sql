@@ -90,5 +90,4 @@ BEGIN
     END IF;
 END
 $$;
-GRANT EXECUTE ON FUNCTION audit.append(text, text, text, jsonb) TO kometpay_vaultd;
 GRANT EXECUTE ON FUNCTION audit.verify() TO kometpay_settled;

@@ -89,3 +89,10 @@ def test_no_certificate_shares_the_unix_sockets_keys(suite):
     with pytest.raises((ConnectionLost, OSError)):
         with suite.pos_tls(pos_port(suite), "pos-as-local") as connection:
             connection.call("daemon_status", {})
+
+
+def test_a_certified_pos_is_told_of_its_own_location_only(suite, counter, pos):
+    rows = counter.call("location_list", {})["rows"]
+    assert [row["code"] for row in rows] == ["MIA"] and not rows[0].get("account")
+    everywhere = pos.call("location_list", {})["rows"]
+    assert {"MIA", "BOG"} <= {row["code"] for row in everywhere} and everywhere[0]["account"]

@@ -14,14 +14,14 @@ INSERT INTO test.expected VALUES
         'books.import_end', 'books.import_put', 'books.invoice_import', 'books.invoice_list', 'books.invoice_put', 'books.location_list',
         'books.location_put', 'books.payment_story', 'books.transaction_log',
         'payment.event_verify']),
-    ('kometpay_vaultd', ARRAY['audit.append', 'vault.card_find', 'vault.card_put',
-        'vault.data_key_create', 'vault.data_key_list', 'vault.reveal_grant',
+    ('kometpay_vaultd', ARRAY['vault.card_find', 'vault.card_put', 'vault.data_key_create',
+        'vault.data_key_list', 'vault.reveal_grant',
         'vault.seal_reserve']);
 
 CREATE VIEW test.room AS
     SELECT oid, nspname FROM pg_namespace WHERE nspname IN ('payment', 'books', 'vault', 'audit');
 
-SELECT plan(28);
+SELECT plan(29);
 
 SELECT is((SELECT array_agg(DISTINCT r.nspname || '.' || p.proname ORDER BY r.nspname || '.'
                             || p.proname)
@@ -99,5 +99,7 @@ SELECT is(test.as_role('kometpay_settled', 'SELECT * FROM payment.due(''gw-1'', 
           'settled claims no payments');
 SELECT is(test.as_role('kometpay_vaultd', 'SELECT * FROM books.customer_list(NULL, 1)'), 'refused',
           'vaultd reads no books');
+SELECT is(test.as_role('kometpay_vaultd', 'SELECT audit.append(''operator'', ''refund'', ''pay_1'')'),
+          'refused', 'vaultd writes no audit row in anybody''s name');
 SELECT * FROM finish();
 ROLLBACK;
