@@ -20,9 +20,8 @@
 
 #define SECRET_MAX_BYTES (64u * 1024u)
 #define SECRET_BLOCK_MIN_BYTES 32
-#define CREDENTIAL_MAX_BYTES                                                                       \
-    SECRET_MAX_BYTES /* a certificate with its chain, a CA bundle, a CRL                           \
-                      */
+/* A certificate with its chain, a bundle of CAs, a revocation list. */
+#define CREDENTIAL_MAX_BYTES SECRET_MAX_BYTES
 #define CREDENTIAL_PATH_BYTES 4096
 /* Below this limit of lockable memory MCL_FUTURE would make ordinary allocations fail. */
 #define LOCK_FUTURE_MIN_BYTES (256u * 1024u * 1024u)
