@@ -352,9 +352,7 @@ BEGIN
                                                     s.authorisation_code))
              ELSE a.authorisation_code END,
         p.brand, p.last_four,
-        coalesce(p.card_token, (SELECT v.token FROM vault.saved v
-                                  JOIN payment.attempt t ON t.ref = v.attempt
-                                 WHERE t.payment = p.id AND t.kind IN ('SALE', 'AUTH'))),
+        coalesce(p.card_token, (SELECT v.token FROM vault.saved v WHERE v.attempt = s.ref)),
         a.reason,
         payment.sentence_of(v_outcome, a.kind, a.cancel_requested),
         v_voided, v_captured, v_refunded)::payment.told;
