@@ -35,7 +35,7 @@ SELECT is(test.refused(test.sale(10, 100, location => 'OFF')), 'REFUSED location
           'disabled location');
 SELECT is(test.refused(payment.sale_begin('pay_10', test.ref(10), 'gw-1', 'MIA/counter1', 'key-10', 'print', 'MIA',
               'counter1', 'SALE', 100, 'USD', NULL, NULL, 'hold_10', NULL, 'VISA', '1111', '1230',
-              'KEYED', NULL, false, '{clearent-west}')), 'REFUSED credential_missing location',
+              'KEYED', NULL, 'clerk', false, '{clearent-west}')), 'REFUSED credential_missing location',
           'a location whose account has no key');
 SELECT is(test.refused(test.sale(10, 100, currency => 'EUR')), 'REFUSED currency_mismatch currency',
           'another currency than the location''s');
@@ -109,7 +109,7 @@ CREATE FUNCTION test.oldest_first(n integer, amount bigint, customer text DEFAUL
 RETURNS payment.sale_begun LANGUAGE sql AS $$
     SELECT payment.sale_begin('pay_' || n, test.ref(n), 'gw-1', 'MIA/counter1', 'key-' || n,
                               'print-' || n, 'MIA', 'counter1', 'SALE', amount, 'USD', customer,
-                              '[]', 'hold_' || n, NULL, 'VISA', '1111', '1230', 'KEYED', NULL, true)
+                              '[]', 'hold_' || n, NULL, 'VISA', '1111', '1230', 'KEYED', NULL, 'clerk', true)
 $$;
 CREATE FUNCTION test.parts(n integer) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT string_agg(invoice || '=' || amount_minor, ',' ORDER BY position)
