@@ -104,16 +104,18 @@ static bool silent_wait(const struct silence *before)
 /* Asks on stderr, reads a line from the terminal; without echo if `hidden`. */
 static bool ask(const char *question, bool hidden, char line[LINE_MAX_BYTES])
 {
+    struct silence before;
+    if (hidden && tcgetattr(STDIN_FILENO, &before.terminal) != 0) {
+        return false;
+    }
+    /* The echo goes off before we ask: whoever types at once is neither shown nor flushed away. */
+    bool ready = !hidden || silence_begin(&before);
     fputs(question, stderr);
     fflush(stderr);
     if (!hidden) {
         return read_line(line);
     }
-    struct silence before;
-    if (tcgetattr(STDIN_FILENO, &before.terminal) != 0) {
-        return false;
-    }
-    bool got = silence_begin(&before) && silent_wait(&before) && read_line(line);
+    bool got = ready && silent_wait(&before) && read_line(line);
     silence_end(&before);
     return got;
 }

@@ -31,6 +31,9 @@ void help_all(FILE *out)
 
 static void help_options(const struct option_row *options, FILE *out)
 {
+    if (options->name == NULL) {
+        return;
+    }
     fputs("\nOptions:\n", out);
     for (const struct option_row *row = options; row->name != NULL; row++) {
         char left[64];

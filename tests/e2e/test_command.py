@@ -41,7 +41,7 @@ COMMANDS = commands()
 
 def options_of(command):
     text = printed(*command.split(), "--help")
-    return re.findall(r"^  (--[a-z-]+)", text.split("\nOptions:\n")[1].split("\nExamples:")[0], re.M)
+    return re.findall(r"^  (--[a-z-]+)", text.split("\nExamples:")[0], re.M)
 
 
 # -- help, manual page, completion
@@ -57,7 +57,8 @@ def test_all_subcommands_of_the_requirements_are_there():
 def test_help_has_usage_exit_codes_and_examples_that_could_be_typed(command):
     text = printed(*command.split(), "--help")
     assert text == printed("help", *command.split())
-    assert f"Usage: kometpay {command}" in text and "--json" in text
+    assert f"Usage: kometpay {command}" in text
+    assert ("--json" in text) == (command != "completion")
     examples = text.split("\nExamples:\n")[1].split("\nExit codes:")[0].replace("\\\n", " ")
     lines = [line.strip() for line in examples.strip().splitlines()]
     assert lines
@@ -176,35 +177,47 @@ def test_declined_is_exit_1_with_the_clerks_sentence(suite, pos):
     assert done.stdout.startswith("SALE DECLINED\n") and "not enough money" in done.stdout
 
 
+def refused_words(suite, words, stdin, check):
+    """Runs what must be refused; returns its code, after seeing that nothing was written."""
+    before = written(suite)
+    done = suite.kometpay(*words, "--json", stdin=stdin, check=check)
+    error = json.loads(done.stdout)["error"]
+    assert error["sentence"] and VISA not in done.stderr + done.stdout
+    assert done.stderr.startswith(("kometpay: ", "key "))
+    assert written(suite) == before
+    return error["code"]
+
+
 @pytest.mark.parametrize("words, stdin, code", [
-    (pay_words("10.00", location="NOWHERE"), CARD_LINE, "location_unknown"),
     (pay_words("0"), CARD_LINE, "amount_out_of_range"),
     (pay_words("10.001"), CARD_LINE, "amount"),
     (pay_words("ten"), CARD_LINE, "amount_invalid"),
-    (pay_words("10.00"), "4111111111111112 1230\n", "pan_invalid"),
-    (pay_words("10.00"), f"{VISA} 0120\n", "card_expired"),
-    (pay_words("10.00"), f"{VISA}\n", "card_line"),
-    (pay_words("10.00"), "", "card_line"),
     (pay_words("10.00", "--token", "tok_x"), CARD_LINE, "card_ambiguous"),
     (pay_words("10.00", "--key", "short"), CARD_LINE, "key_too_short"),
     (pay_words("10.00", "--invoice", "INV-7"), CARD_LINE, "invoice_part"),
     (["refund", "pay_nonsense"], "", "field_bounds"),
+    (["log", "--state", "APROVED"], "", "state_unknown"),
+    (["location", "add", "X", "--name", "X", "--account", "a", "--processor", "paper"], "",
+     "option_value_unknown"),
+    (["invoice", "list", "--state", "OWED"], "", "state_unknown"),
+])
+def test_a_wrong_command_line_is_exit_2_with_code_and_nothing_done(suite, pos, words, stdin, code):
+    assert refused_words(suite, words, stdin, USAGE).startswith(code)
+
+
+@pytest.mark.parametrize("words, stdin, code", [
+    (pay_words("10.00", location="NOWHERE"), CARD_LINE, "location_unknown"),
+    (pay_words("10.00"), "4111111111111112 1230\n", "pan_invalid"),
+    (pay_words("10.00"), f"{VISA} 0120\n", "card_expired"),
+    (pay_words("10.00"), f"{VISA}\n", "card_line"),
+    (pay_words("10.00"), "", "card_line"),
     (["payment", "no-such-key", "--location", "MIA"], "", "payment_unknown"),
     (["story", "pay_" + "0" * 26], "", "payment_unknown"),
-    (["log", "--state", "APROVED"], "", "state_unknown"),
     (["location", "add", "X", "--name", "X", "--account", "a b"], "", "account_invalid"),
-    (["location", "add", "X", "--name", "X", "--account", "a", "--processor", "paper"], "",
-     "processor_unknown"),
-    (["invoice", "list", "--state", "OWED"], "", "state_unknown"),
     (["close", "--location", "NOWHERE", "--date", "today"], "", "location_unknown"),
 ])
 def test_refused_is_exit_3_with_code_and_nothing_done(suite, pos, words, stdin, code):
-    before = written(suite)
-    done = suite.kometpay(*words, "--json", stdin=stdin, check=REFUSED)
-    error = json.loads(done.stdout)["error"]
-    assert error["code"].startswith(code) and error["sentence"]
-    assert done.stderr.startswith(("kometpay: ", "key ")) and VISA not in done.stderr + done.stdout
-    assert written(suite) == before
+    assert refused_words(suite, words, stdin, REFUSED).startswith(code)
 
 
 def test_pending_is_exit_4_and_cancel_ends_it(suite, pos):
