@@ -34,7 +34,6 @@ static const struct attempt_path SALE_PATH = {{
 /* A capture, void or refund: it follows a transaction that the processor knows; no card. */
 static const struct attempt_path FOLLOW_UP_PATH = {{
     [STEP_INTEND] = {attempt_intend, STEP_SEND, STEP_TELL},
-    [STEP_REVEAL] = {attempt_reveal, STEP_SEND, STEP_RECORD},
     [STEP_SEND] = {attempt_send, STEP_RECORD, STEP_RECORD},
     [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
     [STEP_RELEASE] = {attempt_release, STEP_TELL, STEP_TELL},
@@ -55,6 +54,12 @@ static const struct attempt_path SEND_BEFORE_ROW_PATH = {{
     [STEP_INTEND] = {attempt_intend, STEP_RECORD, STEP_TELL},
     [STEP_RECORD] = {attempt_record, STEP_TELL, STEP_TELL},
     [STEP_TELL] = {attempt_tell, STEP_END, STEP_END},
+}};
+
+/* An unclear void sent once more; the inquiry that looks into it decides what the answer means. */
+static const struct attempt_path REPEAT_PATH = {{
+    [STEP_INTEND] = {attempt_intend_repeat, STEP_SEND, STEP_END},
+    [STEP_SEND] = {attempt_send, STEP_END, STEP_END},
 }};
 
 const char *operation_text(enum connector_operation operation)
@@ -110,6 +115,16 @@ struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation ope
     }
     g->jobs = job;
     g->job_count++;
+    return job;
+}
+
+struct attempt_job *attempt_new_repeat(struct gatewayd *g, const char *ref, int64_t epoch)
+{
+    struct attempt_job *job = attempt_new(g, OPERATION_VOID);
+    job->path = &REPEAT_PATH;
+    job->epoch = epoch;
+    job->outcome.outcome = OUTCOME_UNKNOWN;
+    TEXT_COPY(job->ref, ref);
     return job;
 }
 
@@ -182,7 +197,7 @@ void attempt_resume(struct attempt_job *job, bool went_on)
 struct attempt_job *attempt_find(struct gatewayd *g, const char *ref)
 {
     for (struct attempt_job *job = g->jobs; job; job = job->next) {
-        if (strcmp(job->ref, ref) == 0) {
+        if (strcmp(job->ref, ref) == 0 && job->path != &REPEAT_PATH) { /* a repeat tells nobody */
             return job;
         }
     }

@@ -69,6 +69,7 @@ struct attempt_job {
     struct msg_payment_answer *answer; /* owned; as committed, NULL: ask the store */
     struct error *refusal;             /* owned; told instead of an answer */
     unsigned tries;                    /* of the commit that is in doubt */
+    unsigned record_refused;           /* times that the database refused the result itself */
     struct timer *retry, *patience;
     struct waiter waiters[ATTEMPT_WAITERS_MAX];
     unsigned waiter_count;
@@ -76,6 +77,10 @@ struct attempt_job {
 
 /* A job in the list of those that run. */
 struct attempt_job *attempt_new(struct gatewayd *g, enum connector_operation operation);
+/* The void `ref`, unclear and held in `epoch`, to be sent once more under the same reference: the
+ * caller fills in payment, processor, account and follow_up. Its end carries the outcome, UNKNOWN
+ * if nothing was sent; nothing of it is recorded. */
+struct attempt_job *attempt_new_repeat(struct gatewayd *g, const char *ref, int64_t epoch);
 /* Starts the job's path with its intent, for this first waiter (NULL: nobody waits). The request
  * and its message may be gone when this returns. */
 void attempt_start(struct attempt_job *job, struct ipc_request *request);
@@ -99,6 +104,7 @@ void attempt_not_sent(struct attempt_job *job, const char *reason, const char *m
 
 /* The steps: attempt_intent.c, card_reveal.c, attempt_send.c, attempt_record.c, attempt_tell.c. */
 void attempt_intend(struct attempt_job *job);
+void attempt_intend_repeat(struct attempt_job *job); /* attempt_repeat.c */
 void attempt_reveal(struct attempt_job *job);
 void attempt_send(struct attempt_job *job);
 void attempt_record(struct attempt_job *job);

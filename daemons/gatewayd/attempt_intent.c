@@ -79,7 +79,8 @@ static void intent_begun(struct attempt_job *job, const struct begun *b)
         return;
     case BEGIN_WAIT:
     case BEGIN_DONE:
-        attempt_resume(job, false); /* a reversal that is under way or done: nothing to tell */
+        intent_take_facts(job, b); /* a reversal that is under way or done: nothing to tell */
+        attempt_resume(job, false);
         return;
     }
 }
@@ -140,9 +141,9 @@ void attempt_intend(struct attempt_job *job)
         };
         payment_store_sale_begin(g->db, &intent, intent_committed, job);
     } else if (*job->follow_up.parent) {
-        payment_store_reversal_begin(g->db, job->ref, g->instance, job->follow_up.parent,
-                                     job->follow_up.parent_epoch,
-                                     job->follow_up.parent_processor_id, intent_committed, job);
+        payment_store_reversal_begin(
+            g->db, job->ref, g->instance, job->follow_up.parent, job->follow_up.parent_epoch,
+            job->follow_up.parent_processor_id, job->follow_up.amount_minor, intent_committed, job);
     } else {
         struct follow_up_intent intent = {
             .ref = job->ref,

@@ -82,7 +82,7 @@ static void account_found(void *context, enum database_outcome outcome, const st
     }
     if (rows_count(rows) == 0) {
         report_refuse(report, error_refused("location_unknown", "location", "%s",
-                                            "There is no such location, or it is disabled."));
+                                            "There is no such location."));
         return;
     }
     TEXT_COPY(report->currency, rows_text(rows, 0, "currency"));

@@ -38,8 +38,8 @@ const char *outcome_name(enum outcome outcome)
 
 static const char *const lookup_names[] = {
     [LOOKUP_APPROVED] = "APPROVED", [LOOKUP_DECLINED] = "DECLINED", [LOOKUP_REVERSED] = "REVERSED",
-    [LOOKUP_ABSENT] = "ABSENT",     [LOOKUP_PENDING] = "PENDING",   [LOOKUP_MISMATCH] = "MISMATCH",
-    [LOOKUP_SEVERAL] = "SEVERAL",   [LOOKUP_UNCLEAR] = "UNCLEAR",
+    [LOOKUP_ABSENT] = "ABSENT",     [LOOKUP_PENDING] = "PENDING",   [LOOKUP_PARTIAL] = "PARTIAL",
+    [LOOKUP_MISMATCH] = "MISMATCH", [LOOKUP_SEVERAL] = "SEVERAL",   [LOOKUP_UNCLEAR] = "UNCLEAR",
 };
 
 const char *lookup_name(enum lookup lookup)

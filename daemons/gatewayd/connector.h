@@ -15,7 +15,7 @@
 #define CONNECTOR_ID_SIZE 41
 #define CONNECTOR_SEVERAL_MAX 8
 #define CONNECTOR_PAGE_ROWS_MAX 200 /* as many as message processor_page holds */
-#define CONNECTOR_PAGES_MAX 200     /* of a list; more is a fault of the processor */
+#define CONNECTOR_PAGES_MAX 200     /* of a list or look-up; more is a fault of the processor */
 
 /* ---- money ---- */
 
@@ -90,6 +90,7 @@ enum lookup {
     LOOKUP_REVERSED, /* approved, and voided since */
     LOOKUP_ABSENT,   /* a well-formed 'not found' */
     LOOKUP_PENDING,  /* found, without a final result: ask again */
+    LOOKUP_PARTIAL,  /* approved under our ref, but for less than asked */
     LOOKUP_MISMATCH, /* approved under our ref, but another amount or card */
     LOOKUP_SEVERAL,  /* more than one approved: ids, earliest first */
     LOOKUP_UNCLEAR,  /* transport fault or garbage: proves nothing */
@@ -112,12 +113,20 @@ struct lookup_request {
     const char *base_url;
 };
 
+/* A transaction that is approved and not voided. */
+struct standing {
+    char id[CONNECTOR_ID_SIZE];
+    int64_t amount_minor; /* 0: not said */
+};
+
 struct lookup_outcome {
     enum lookup lookup;
-    struct money_outcome found; /* the row decided upon: APPROVED, DECLINED, REVERSED, MISMATCH
-                                 * (partial set if approved for less), SEVERAL: the earliest */
-    char ids[CONNECTOR_SEVERAL_MAX][CONNECTOR_ID_SIZE]; /* SEVERAL: earliest first */
-    size_t id_count;
+    struct money_outcome found; /* the row decided upon: APPROVED, DECLINED, REVERSED, PARTIAL,
+                                 * MISMATCH, SEVERAL: the earliest */
+    /* APPROVED, SEVERAL, PARTIAL, MISMATCH: all that stands under our ref, earliest first. */
+    struct standing standing[CONNECTOR_SEVERAL_MAX];
+    size_t standing_count;
+    bool more;                           /* than fit */
     char reversal_id[CONNECTOR_ID_SIZE]; /* REVERSED: the void, if its row was there */
     char next[CONNECTOR_ID_SIZE];        /* not "": ask again with this cursor before concluding */
     bool alarm;

@@ -13,7 +13,4 @@ void inquiry_start(struct gatewayd *g, const struct rows *rows, size_t row);
 /* The account's processor answers again: questions that hang there are put anew. */
 void inquiries_ask_anew(struct gatewayd *g, const char *processor, const char *account);
 
-/* Called when the attempt that reverses one has ended. */
-void inquiry_reversal_ended(void *context, const struct attempt_job *job);
-
 #endif

@@ -2,106 +2,115 @@
  * anything but a void, which by the original's id is harmless. */
 #include <string.h>
 
-#include "daemons/gatewayd/credential.h"
 #include "daemons/gatewayd/inquiry_state.h"
-#include "daemons/gatewayd/outcome.h"
-#include "daemons/gatewayd/resolution.h"
-#include "lib/log.h"
 #include "lib/text_copy.h"
 
-static void void_repeated(void *context, const struct http_result *result)
+/* ---- the void, sent once more ---- */
+
+static bool is_one_of(const char *reason, const char *const *reasons)
 {
-    struct inquiry *q = context;
-    q->connector->parse_money(&q->money, result, &q->outcome);
-    const char *state = outcome_state(&q->outcome);
-    if (strcmp(state, "APPROVED") == 0) {
-        inquiry_record(q, state);
+    while (*reasons && strcmp(reason, *reasons) != 0) {
+        reasons++;
+    }
+    return *reasons != NULL;
+}
+
+/* The original's state forbids it, perhaps because of the very void that we look for. */
+static bool is_state_refusal(const char *reason)
+{
+    return is_one_of(reason, (const char *const[]){"ALREADY_REVERSED", "ABOVE_REFUNDABLE",
+                                                   "ORIGINAL_UNKNOWN", "NO_BATCH", NULL});
+}
+
+/* The request itself was not taken, which says nothing about a void that may still arrive. */
+static bool is_request_refusal(const char *reason)
+{
+    return is_one_of(reason, (const char *const[]){"KEY", "SETUP", "FIELD", NULL});
+}
+
+static void repeat_refused(struct inquiry *q)
+{
+    if (is_state_refusal(q->outcome.reason)) {
+        struct money_outcome refused = {.outcome = OUTCOME_UNKNOWN};
+        TEXT_COPY(refused.reason, q->outcome.reason);
+        TEXT_COPY(refused.raw_code, q->outcome.raw_code);
+        inquiry_later_with(q, &refused); /* not repeated again: see original_answered */
+    } else if (is_request_refusal(q->outcome.reason) && !q->past_horizon) {
+        inquiry_later(q);
     } else {
-        inquiry_later(q, resolution_delay_ms(q->tries));
+        inquiry_conclude(q, "DECLINED");
     }
 }
 
-/* A void by the original's id is harmless to repeat; its reference stays the same. */
-static void repeat_void(struct inquiry *q, const struct secret *credential)
+static void repeat_ended(void *context, const struct attempt_job *job)
 {
-    struct money_request *m = &q->money;
-    m->operation = OPERATION_VOID;
-    m->ref = q->ref;
-    m->amount_minor = q->amount_minor;
-    memcpy(m->currency, q->currency, sizeof m->currency);
-    memcpy(m->last_four, q->last_four, sizeof m->last_four);
-    m->follows = q->follows;
-    m->credential = credential;
-    m->base_url = gatewayd_base_url(q->g, q->processor);
-    struct http_request *request = NULL;
-    struct error *e = q->connector->build_money(m, &request);
-    if (e) {
-        log_error(LOG_REQUEST_FAILED, e, q->payment);
-        error_free(e);
-        inquiry_later(q, resolution_delay_ms(q->tries));
+    struct inquiry *q = context;
+    q->outcome = job->outcome;
+    switch (q->outcome.outcome) {
+    case OUTCOME_APPROVED:
+        inquiry_conclude(q, "APPROVED");
+        return;
+    case OUTCOME_DECLINED:
+    case OUTCOME_REFUSED:
+        repeat_refused(q);
+        return;
+    case OUTCOME_ACCEPTED:
+    case OUTCOME_NOT_SENT:
+    case OUTCOME_UNKNOWN:
+        inquiry_later(q);
         return;
     }
-    request->money = true;
-    request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
-    request->timeout_ms = q->g->send_timeout_ms;
-    http_send(q->g->processors, request, void_repeated, q);
 }
+
+void inquiry_repeat(struct inquiry *q)
+{
+    struct attempt_job *job = attempt_new_repeat(q->g, q->ref, q->epoch);
+    TEXT_COPY(job->payment, q->payment);
+    TEXT_COPY(job->processor, q->processor);
+    TEXT_COPY(job->account, q->account);
+    TEXT_COPY(job->follow_up.currency, q->currency);
+    TEXT_COPY(job->follow_up.last_four, q->last_four);
+    TEXT_COPY(job->follow_up.follows, q->follows);
+    job->follow_up.amount_minor = q->amount_minor;
+    job->on_end = (struct attempt_end){repeat_ended, q};
+    attempt_start(job, NULL);
+}
+
+/* ---- its original ---- */
 
 static void original_answered(void *context, const struct http_result *result)
 {
     struct inquiry *q = context;
-    const struct secret *credential = NULL;
-    struct error *e = credential_of(q->processor, q->account, &credential);
-    struct original_request request = {.follows = q->follows,
-                                       .credential = credential,
-                                       .base_url = gatewayd_base_url(q->g, q->processor)};
-    memcpy(request.currency, q->currency, sizeof request.currency);
-    struct original_outcome original;
-    q->connector->parse_original(&request, result, &original);
-    error_free(e);
+    struct original_outcome original = inquiry_original_read(q, q->follows, result);
     memset(&q->outcome, 0, sizeof q->outcome);
     switch (original.original) {
     case ORIGINAL_VOIDED:
-        TEXT_COPY(q->outcome.processor_id, original.void_id);
-        inquiry_record(q, "APPROVED");
+        /* by whomever; the id is ours only if it carries our reference */
+        if (strcmp(original.void_ref, q->ref) == 0) {
+            TEXT_COPY(q->outcome.processor_id, original.void_id);
+        }
+        inquiry_conclude(q, "APPROVED");
         return;
     case ORIGINAL_SETTLED:
         TEXT_COPY(q->outcome.reason, "BATCH_CLOSED");
-        inquiry_record(q, "DECLINED");
+        inquiry_conclude_unless_found(q, "DECLINED");
         return;
     case ORIGINAL_LIVE:
-        if (credential) {
-            repeat_void(q, credential);
-            return;
+        if (is_state_refusal(q->reason)) {
+            TEXT_COPY(q->outcome.reason, q->reason);
+            inquiry_conclude_unless_found(q, "DECLINED");
+        } else {
+            inquiry_go(q, INQUIRY_REPEAT);
         }
-        inquiry_later(q, resolution_delay_ms(q->tries));
         return;
     case ORIGINAL_ABSENT:
     case ORIGINAL_UNCLEAR:
-        inquiry_later(q, resolution_delay_ms(q->tries));
+        inquiry_later(q);
         return;
     }
 }
 
 void inquiry_ask_original(struct inquiry *q)
 {
-    const struct secret *credential = NULL;
-    struct http_request *request = NULL;
-    struct error *e = credential_of(q->processor, q->account, &credential);
-    if (!e) {
-        struct original_request original = {.follows = q->follows,
-                                            .credential = credential,
-                                            .base_url = gatewayd_base_url(q->g, q->processor)};
-        memcpy(original.currency, q->currency, sizeof original.currency);
-        e = q->connector->build_original(&original, &request);
-    }
-    if (e) {
-        log_error(LOG_REQUEST_FAILED, e, q->payment);
-        error_free(e);
-        inquiry_later(q, resolution_delay_ms(q->tries));
-        return;
-    }
-    request->connect_timeout_ms = LOOKUP_CONNECT_TIMEOUT_MS;
-    request->timeout_ms = q->g->lookup_timeout_ms;
-    http_send(q->g->processors, request, original_answered, q);
+    inquiry_original_ask(q, q->follows, original_answered);
 }

@@ -8,11 +8,10 @@
 
 #include "ipc/messages.h"
 
-/* A refusal by the processor was answered and not executed: like NOT_SENT, nothing happened. */
 static const char *const STATE_OF_OUTCOME[] = {
     [OUTCOME_APPROVED] = "APPROVED", [OUTCOME_ACCEPTED] = "UNKNOWN",
     [OUTCOME_DECLINED] = "DECLINED", [OUTCOME_NOT_SENT] = "NOT_SENT",
-    [OUTCOME_REFUSED] = "NOT_SENT",  [OUTCOME_UNKNOWN] = "UNKNOWN",
+    [OUTCOME_REFUSED] = "REFUSED",   [OUTCOME_UNKNOWN] = "UNKNOWN",
 };
 
 static const struct {
@@ -27,6 +26,7 @@ static const struct {
     {"APPROVED", PAYMENT_ANSWER_OUTCOME_APPROVED, true},
     {"DECLINED", PAYMENT_ANSWER_OUTCOME_DECLINED, true},
     {"NOT_SENT", PAYMENT_ANSWER_OUTCOME_NOT_CHARGED, true},
+    {"REFUSED", PAYMENT_ANSWER_OUTCOME_NOT_CHARGED, true},
     {"NOT_CHARGED", PAYMENT_ANSWER_OUTCOME_NOT_CHARGED, true},
     {"REVERSED", PAYMENT_ANSWER_OUTCOME_NOT_CHARGED, true},
 };

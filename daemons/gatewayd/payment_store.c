@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemons/gatewayd/decline.h"
+#include "lib/clock.h"
 #include "lib/text_copy.h"
 
 enum {
@@ -17,6 +18,7 @@ enum {
     REVERSAL_BEGIN,
     RESULT,
     ABSENT,
+    VOID_REPEAT,
     CANCEL,
     DUE,
     CLAIMS_DROP,
@@ -32,8 +34,8 @@ enum {
 
 #define DUE_COLUMNS                                                                                \
     "ref, payment, kind, state, epoch, processor, account, amount_minor, currency, last_four, "    \
-    "follows, parent, processor_id, tries, cancel_requested, age_ms, closed_ms, past_horizon, "    \
-    "absent_for_ms, location"
+    "follows, processor_id, reason, tries, age_ms, closed_ms, state_ms, past_horizon, "            \
+    "must_not_stand"
 
 #define TOLD_COLUMNS                                                                               \
     "t.outcome, t.payment, t.ref, t.kind, t.state, t.amount_minor, t.currency, "                   \
@@ -55,21 +57,24 @@ const struct statement PAYMENT_STATEMENTS[] = {
     [REVERSAL_BEGIN] = {"reversal_begin",
                         "SELECT outcome, code, field, sentence, processor, account, ref, payment, "
                         "amount_minor, currency, follows, last_four, kind "
-                        "FROM payment.reversal_begin($1,$2,$3,$4::int,$5)",
-                        5, 13, STATEMENT_WRITE},
+                        "FROM payment.reversal_begin($1,$2,$3,$4::int,$5,$6::bigint)",
+                        6, 13, STATEMENT_WRITE},
     [RESULT] = {"attempt_result",
-                "SELECT r.applied, r.state AS recorded, " TOLD_COLUMNS
+                "SELECT r.applied, r.state AS recorded, r.id_taken, " TOLD_COLUMNS
                 " FROM payment.attempt_result("
                 "$1,$2,$3::int,$4,$5,$6,$7::bigint,$8,$9,$10,$11,$12,$13,$14,$15::bigint,"
                 "$16::bigint,$17) AS r LEFT JOIN LATERAL payment.answer_of($1) AS t ON true",
-                17, 2 + TOLD_COUNT, STATEMENT_WRITE},
-    [ABSENT] = {"attempt_absent", "SELECT absent_for_ms FROM payment.attempt_absent($1,$2,$3::int)",
-                3, 1, STATEMENT_WRITE},
+                17, 3 + TOLD_COUNT, STATEMENT_WRITE},
+    [ABSENT] = {"attempt_absent",
+                "SELECT absent_for_ms FROM payment.attempt_absent($1,$2,$3::int,$4::bigint)", 4, 1,
+                STATEMENT_WRITE},
+    [VOID_REPEAT] = {"void_repeat", "SELECT payment.void_repeat($1,$2,$3::int,$4::bigint) AS begun",
+                     4, 1, STATEMENT_WRITE},
     [CANCEL] = {"cancel_request",
                 "SELECT " TOLD_COLUMNS " FROM payment.cancel_request($1,$2,$3) AS t", 3, TOLD_COUNT,
                 STATEMENT_WRITE},
-    [DUE] = {"due", "SELECT " DUE_COLUMNS " FROM payment.due($1,$2::int,$3::bigint)", 3, 20,
-             STATEMENT_WRITE},
+    [DUE] = {"due", "SELECT " DUE_COLUMNS " FROM payment.due($1,$2::int,$3::bigint,$4::bigint)", 4,
+             19, STATEMENT_WRITE},
     [CLAIMS_DROP] = {"claims_drop", "SELECT payment.claims_drop($1) AS dropped", 1, 1,
                      STATEMENT_WRITE},
     [ANSWER] = {"answer", "SELECT " TOLD_COLUMNS " FROM payment.answer($1,$2,$3,$4) AS t", 4,
@@ -189,11 +194,16 @@ void payment_store_follow_up_begin(struct database *db, const struct follow_up_i
 
 void payment_store_reversal_begin(struct database *db, const char *ref, const char *holder,
                                   const char *parent, int64_t parent_epoch,
-                                  const char *processor_id, database_done *done, void *context)
+                                  const char *processor_id, int64_t amount_minor,
+                                  database_done *done, void *context)
 {
-    struct number epoch = {0};
-    const char *parameters[] = {ref, holder, parent, number_text(parent_epoch, &epoch),
-                                null_if_empty(processor_id)};
+    struct number epoch = {0}, amount = {0};
+    const char *parameters[] = {ref,
+                                holder,
+                                parent,
+                                number_text(parent_epoch, &epoch),
+                                null_if_empty(processor_id),
+                                amount_minor ? number_text(amount_minor, &amount) : NULL};
     call(db, REVERSAL_BEGIN, parameters, done, context);
 }
 
@@ -270,20 +280,39 @@ void payment_store_result(struct database *db, const struct result_record *r, da
     call(db, RESULT, parameters, done, context);
 }
 
+bool payment_store_refused(enum database_outcome outcome, const struct error *e)
+{
+    return outcome == DATABASE_ROLLED_BACK && strcmp(e->code, "database_timeout") != 0 &&
+           strcmp(e->code, "database_busy") != 0;
+}
+
 struct recorded recorded_read(const struct rows *rows)
 {
     assert(rows_count(rows) == 1);
     return (struct recorded){
         .applied = rows_bool(rows, 0, "applied"),
         .state = rows_text(rows, 0, "recorded"),
+        .id_taken = rows_bool(rows, 0, "id_taken"),
     };
 }
 
 void payment_store_absent(struct database *db, const char *ref, const char *holder, int64_t epoch,
-                          database_done *done, void *context)
+                          int64_t next_try_ms, database_done *done, void *context)
 {
-    struct number number = {0};
-    call(db, ABSENT, (const char *[]){ref, holder, number_text(epoch, &number)}, done, context);
+    struct number number = {0}, next = {0};
+    const char *parameters[] = {ref, holder, number_text(epoch, &number),
+                                number_text(next_try_ms, &next)};
+    call(db, ABSENT, parameters, done, context);
+}
+
+void payment_store_void_repeat(struct database *db, const char *ref, const char *holder,
+                               int64_t epoch, int64_t horizon_ms, database_done *done,
+                               void *context)
+{
+    struct number number = {0}, horizon = {0};
+    const char *parameters[] = {ref, holder, number_text(epoch, &number),
+                                number_text(horizon_ms, &horizon)};
+    call(db, VOID_REPEAT, parameters, done, context);
 }
 
 void payment_store_cancel(struct database *db, const char *scope, const char *key,
@@ -295,9 +324,10 @@ void payment_store_cancel(struct database *db, const char *scope, const char *ke
 void payment_store_due(struct database *db, const char *holder, int64_t limit, int64_t horizon_ms,
                        database_done *done, void *context)
 {
-    struct number count = {0}, horizon = {0};
+    struct number count = {0}, horizon = {0}, boot = {0};
     const char *parameters[] = {holder, number_text(limit, &count),
-                                number_text(horizon_ms, &horizon)};
+                                number_text(horizon_ms, &horizon),
+                                number_text(clock_boot_ms(), &boot)};
     call(db, DUE, parameters, done, context);
 }
 

@@ -50,26 +50,36 @@ void payment_store_sale_begin(struct database *db, const struct sale_intent *int
                               database_done *done, void *context);
 void payment_store_follow_up_begin(struct database *db, const struct follow_up_intent *intent,
                                    database_done *done, void *context);
+/* amount_minor: of the transaction to take back, 0 = as the payment was approved. */
 void payment_store_reversal_begin(struct database *db, const char *ref, const char *holder,
                                   const char *parent, int64_t parent_epoch,
-                                  const char *processor_id, database_done *done, void *context);
+                                  const char *processor_id, int64_t amount_minor,
+                                  database_done *done, void *context);
 
 struct result_record {
     const char *ref, *holder, *state, *actor;
     int64_t epoch;
     const struct money_outcome *outcome; /* may be NULL: only the state */
-    int64_t next_try_ms;                 /* -1 = none */
+    int64_t next_try_ms;                 /* where it is looked at again; -1 = not given */
     int64_t horizon_ms;                  /* -1 = unchanged */
 };
 struct recorded {
     bool applied;
     const char *state;
+    bool id_taken; /* the processor named another attempt's transaction: not recorded */
 };
+/* True if the database has refused the call itself, and will again: it was neither away nor busy.
+ */
+bool payment_store_refused(enum database_outcome outcome, const struct error *e);
 struct recorded recorded_read(const struct rows *rows);
 void payment_store_result(struct database *db, const struct result_record *record,
                           database_done *done, void *context);
 void payment_store_absent(struct database *db, const char *ref, const char *holder, int64_t epoch,
-                          database_done *done, void *context);
+                          int64_t next_try_ms, database_done *done, void *context);
+/* An unclear void will be sent once more: the durable write before it. */
+void payment_store_void_repeat(struct database *db, const char *ref, const char *holder,
+                               int64_t epoch, int64_t horizon_ms, database_done *done,
+                               void *context);
 void payment_store_cancel(struct database *db, const char *scope, const char *key,
                           const char *actor, database_done *done, void *context);
 void payment_store_due(struct database *db, const char *holder, int64_t limit, int64_t horizon_ms,

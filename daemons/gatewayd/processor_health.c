@@ -49,6 +49,11 @@ static struct health *health_of(struct gatewayd *g, const char *processor, const
     return h;
 }
 
+bool processor_reached(const struct http_result *result)
+{
+    return result->curl_code == 0 && result->status != 429 && result->status < 500;
+}
+
 static void question_copy(struct health *h, const struct lookup_request *question)
 {
     h->question = *question;
@@ -80,10 +85,8 @@ void processor_failed(struct gatewayd *g, const char *processor, const char *acc
 static void probe_answered(void *context, const struct http_result *result)
 {
     struct health *h = context;
-    struct lookup_outcome found = {.lookup = LOOKUP_UNCLEAR};
     h->asking = false;
-    connector_find(h->processor)->parse_lookup(&h->question, result, &found);
-    if (found.lookup != LOOKUP_UNCLEAR) {
+    if (processor_reached(result)) {
         processor_answered(h->g, h->processor, h->account);
     } else if (h->failing) {
         timer_arm(h->probe, clock_interval_ms(PROBE_MS));

@@ -6,10 +6,13 @@
 
 #include "daemons/gatewayd/gatewayd.h"
 
-/* A look-up got no clear answer, or none for long; `question` (copied) becomes the probe. */
+/* A look-up got no answer, or none for long; `question` (copied) becomes the probe. */
 void processor_failed(struct gatewayd *g, const char *processor, const char *account,
                       const struct lookup_request *question);
-/* A clear answer came. */
+/* Whether this is the processor's own answer, clear or not: no transport fault, not 429, not 5xx.
+ * An odd answer about one payment says nothing about the others. */
+bool processor_reached(const struct http_result *result);
+/* It answered. */
 void processor_answered(struct gatewayd *g, const char *processor, const char *account);
 
 #endif

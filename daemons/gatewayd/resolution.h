@@ -23,12 +23,19 @@ struct resolution_rule {
     const char *state; /* with RESOLVE_TO */
 };
 
-/* kind "SALE" ..., state "UNKNOWN" ...; asserts on a state that has no look-ups. */
-struct resolution_rule resolution_of(const char *kind, const char *state, enum lookup found);
+/* What is known of a sale or authorisation besides its state. */
+struct resolution_known {
+    bool id;             /* the processor's id of its transaction */
+    bool must_not_stand; /* it was being taken back before */
+};
 
-/* When to ask again: 2, 5, 15, 60 s, then every 5 min for an hour, then hourly, never ending.
- * Business milliseconds (see clock_interval_ms). */
-int64_t resolution_delay_ms(int64_t tries);
+/* kind "SALE" ..., state "UNKNOWN" ...; asserts on a state that has no look-ups. */
+struct resolution_rule resolution_of(const char *kind, const char *state,
+                                     struct resolution_known known, enum lookup found);
+
+/* When to ask again after `asked` look-ups: 2, 5, 15, 60 s, then every 5 min for an hour, then
+ * hourly, never ending. Business milliseconds (see clock_interval_ms). */
+int64_t resolution_delay_ms(int64_t asked);
 /* When to look again at an attempt that was not charged: 1 h, 6 h, 24 h, then daily until the
  * processor's 90 days of history are over; -1 then. */
 int64_t resolution_watch_ms(int64_t age_ms);

@@ -1,6 +1,6 @@
 -- The audit log: who did which privileged act to what, each row chained to the one before by a hash,
--- written in the transaction of the act itself. Must never be in the way of an ordinary payment:
--- the chain's head is one row, locked until the act commits.
+-- written in the transaction of the act itself. A sale never comes here; but the chain's head is one
+-- row, locked until the commit, so acts (and what is committed with them) wait for one another.
 SET LOCAL ROLE kometpay_owner;
 
 CREATE TABLE audit.log (

@@ -65,6 +65,7 @@ SELECT k.kind, t.from_state, t.to_state, t.why
     ('SENDING', 'DECLINED', 'the processor said no'),
     ('SENDING', 'UNKNOWN', 'no clear answer, or the sender died'),
     ('SENDING', 'NOT_SENT', 'proved that nothing left this host'),
+    ('SENDING', 'REFUSED', 'the processor answered that it does not do it'),
     ('UNKNOWN', 'APPROVED', 'found approved'),
     ('UNKNOWN', 'DECLINED', 'found declined'),
     ('UNKNOWN', 'NOT_CHARGED', 'not found after the horizon; watched'),
@@ -87,6 +88,10 @@ SELECT k.kind, t.from_state, t.to_state, t.why
     ('REVERSING', 'NOT_CHARGED', 'the processor shows nothing after the horizon'),
     ('REVERSING', 'REVIEW', 'could not be reversed'),
     ('NOT_CHARGED', 'REVERSING', 'found approved late'),
+    ('DECLINED', 'REVERSING', 'found approved at the close'),
+    ('NOT_SENT', 'REVERSING', 'found approved at the close'),
+    ('REFUSED', 'REVERSING', 'found approved at the close'),
+    ('REVERSED', 'REVERSING', 'found approved at the close'),
     ('REVIEW', 'REVERSING', 'found approved, but cancelled'),
     ('REVIEW', 'REVERSED', 'found voided already')
 -- end
@@ -125,6 +130,11 @@ CREATE TABLE payment.attempt (
     created_at timestamptz NOT NULL,
     closed_at timestamptz,    -- when our side stopped waiting for the answer
     horizon_at timestamptz,   -- nothing sent before can arrive after it
+    seen_boot text,           -- first claimed in this boot of a host ...
+    seen_boot_ms bigint,      -- ... at this time of its boot clock
+    state_at timestamptz NOT NULL DEFAULT clock_timestamp(), -- in its present state since
+    -- of a sale: its approval will be taken back, whatever is found; never unset
+    must_not_stand boolean NOT NULL DEFAULT false,
     next_try_at timestamptz,
     claimed_at timestamptz,   -- a resolver is at it since
     tries integer NOT NULL DEFAULT 0,
@@ -142,7 +152,6 @@ CREATE TABLE payment.attempt (
     avs text,
     csc text,
     batch text,
-    settled boolean NOT NULL DEFAULT false,
     UNIQUE (scope, key)
 );
 -- One live sale a payment, ever.
@@ -175,13 +184,20 @@ BEGIN
             RAISE EXCEPTION 'attempt %: what was asked for never changes', OLD.ref
                 USING ERRCODE = 'KP002';
         END IF;
-        IF NEW.epoch < OLD.epoch OR (OLD.cancel_requested AND NOT NEW.cancel_requested) THEN
+        IF NEW.epoch < OLD.epoch OR (OLD.cancel_requested AND NOT NEW.cancel_requested)
+           OR (OLD.must_not_stand AND NOT NEW.must_not_stand) THEN
             RAISE EXCEPTION 'attempt %: epoch and cancellation only go forward', OLD.ref
                 USING ERRCODE = 'KP002';
         END IF;
         IF NEW.state = OLD.state THEN
             RETURN NEW;
         END IF;
+        IF NEW.state = 'APPROVED' AND OLD.must_not_stand THEN
+            RAISE EXCEPTION 'attempt %: it was being taken back and never stands again', OLD.ref
+                USING ERRCODE = 'KP002';
+        END IF;
+        NEW.state_at := clock_timestamp();
+        NEW.must_not_stand := NEW.must_not_stand OR NEW.state = 'REVERSING';
     END IF;
     PERFORM 1 FROM payment.transition t
       WHERE t.kind = NEW.kind AND t.to_state = NEW.state
@@ -196,6 +212,12 @@ END
 $$;
 CREATE TRIGGER attempt_guard BEFORE INSERT OR UPDATE ON payment.attempt
     FOR EACH ROW EXECUTE FUNCTION payment.attempt_guard();
+
+-- After these the machine does nothing more by itself; only the day's close may find that a sale
+-- told as not charged stands at the processor, and then it is taken back.
+CREATE FUNCTION payment.is_final(p_state text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN p_state IN ('APPROVED', 'DECLINED', 'NOT_SENT', 'REFUSED', 'REVERSED');
 
 -- Append-only story; number counts within the payment, and each row's hash covers the one before.
 CREATE TABLE payment.event (

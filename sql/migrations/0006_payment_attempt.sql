@@ -24,7 +24,8 @@ CREATE TYPE payment.attempt_recorded AS (
     applied boolean,
     state text,
     epoch integer,
-    cancel_requested boolean
+    cancel_requested boolean,
+    id_taken boolean -- the processor gave us the id of another attempt: nothing of it was recorded
 );
 
 CREATE TYPE payment.plan AS (
@@ -201,11 +202,12 @@ END
 $$;
 
 -- Begins the reversal of a payment in REVERSING, for the resolver that holds it in p_parent_epoch:
--- a void, or a refund once the processor refused to void (its batch is closed).
--- WAIT: one is under way. DONE: one was approved. p_processor_id: the transaction to take back,
--- NULL = the one recorded.
+-- a void, or a refund once the processor would not void (its batch is closed).
+-- WAIT: one is under way. DONE: one was approved (kind says which). p_processor_id and p_amount_minor:
+-- the transaction to take back, NULL = as recorded.
 CREATE FUNCTION payment.reversal_begin(p_ref text, p_holder text, p_parent text,
-                                       p_parent_epoch integer, p_processor_id text)
+                                       p_parent_epoch integer, p_processor_id text,
+                                       p_amount_minor bigint)
 RETURNS payment.attempt_begun
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -213,11 +215,13 @@ DECLARE
     v_lives boolean := payment.holder_lives(p_holder);
     v_root payment.attempt;
     v_follows text;
+    v_amount bigint;
     v_count bigint;
     v_mine bigint;
     v_open bigint;
     v_done bigint;
-    v_declined text;
+    v_done_kind text;
+    v_not_done text;
     v_kind text;
     v_refusal payment.refusal;
     v_begun payment.attempt_begun;
@@ -229,16 +233,21 @@ BEGIN
                    p_ref, NULL, NULL, NULL, NULL, NULL, NULL)::payment.attempt_begun;
     END IF;
     v_follows := coalesce(p_processor_id, v_root.processor_id);
+    v_amount := coalesce(p_amount_minor, v_root.approved_minor, v_root.amount_minor);
     SELECT count(*), count(*) FILTER (WHERE f.ref = p_ref),
            count(*) FILTER (WHERE f.ref <> p_ref AND f.state IN ('SENDING', 'UNKNOWN', 'REVIEW')),
            count(*) FILTER (WHERE f.state = 'APPROVED' AND f.follows = v_follows),
+           min(f.kind) FILTER (WHERE f.state = 'APPROVED' AND f.follows = v_follows),
+           -- the last one that the processor would not do; a wrong key says nothing of the batch, and
+           -- what was reversed already is not refunded as well
            (array_agg(f.kind ORDER BY f.created_at DESC)
-                FILTER (WHERE f.state = 'DECLINED' AND f.follows = v_follows))[1]
-      INTO v_count, v_mine, v_open, v_done, v_declined
+                FILTER (WHERE f.follows = v_follows AND f.state IN ('DECLINED', 'REFUSED')
+                          AND coalesce(f.reason, '') NOT IN ('KEY', 'ALREADY_REVERSED')))[1]
+      INTO v_count, v_mine, v_open, v_done, v_done_kind, v_not_done
       FROM payment.attempt f
      WHERE f.payment = v_root.payment AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
        AND f.parent = p_parent;
-    v_kind := CASE WHEN v_root.kind = 'SALE' AND v_declined = 'VOID' THEN 'REFUND' ELSE 'VOID' END;
+    v_kind := CASE WHEN v_root.kind = 'SALE' AND v_not_done = 'VOID' THEN 'REFUND' ELSE 'VOID' END;
     v_refusal := CASE
         WHEN NOT v_lives OR v_root.holder <> p_holder OR v_root.epoch <> p_parent_epoch THEN
             payment.refusal_of('fenced', '', 'Another resolver has taken this payment over.')
@@ -254,7 +263,8 @@ BEGIN
         RETURN ROW(CASE WHEN v_refusal.code IS NOT NULL THEN 'REFUSED' WHEN v_open > 0 THEN 'WAIT'
                         ELSE 'DONE' END,
                    v_refusal.code, v_refusal.field, v_refusal.sentence, v_root.processor,
-                   v_root.account, p_ref, v_root.payment, NULL, NULL, v_follows, NULL, v_kind)
+                   v_root.account, p_ref, v_root.payment, NULL, NULL, v_follows, NULL,
+                   coalesce(v_done_kind, v_kind))
                ::payment.attempt_begun;
     END IF;
     IF v_mine > 0 THEN
@@ -270,15 +280,14 @@ BEGIN
     END IF;
     v_begun := payment.follow_up_insert(v_root, v_root.payment, p_ref, p_holder, 'reversal',
                                         p_parent || ':' || v_count + 1, '', v_kind,
-                                        coalesce(v_root.approved_minor, v_root.amount_minor),
-                                        v_follows, p_parent, v_lives);
+                                        v_amount, v_follows, p_parent, v_lives);
     IF v_begun.outcome IS NOT NULL THEN
         RAISE EXCEPTION 'reversal % of % exists', v_count + 1, p_parent USING ERRCODE = 'KP002';
     END IF;
     PERFORM payment.event_append(v_root.payment, p_ref, v_kind, '', 'SENDING', 'resolver',
                                  'reversal');
     SELECT 'MINE', NULL, NULL, NULL, v_root.processor, v_root.account, p_ref, v_root.payment,
-           coalesce(v_root.approved_minor, v_root.amount_minor), v_root.currency, v_follows,
+           v_amount, v_root.currency, v_follows,
            p.last_four, v_kind
       INTO v_begun FROM payment.payment p WHERE p.id = v_root.payment;
     RETURN v_begun;
@@ -287,6 +296,7 @@ $$;
 
 -- Records what an attempt came to. Applied only for the present holder and epoch; final outcomes
 -- stay. An approval's applications and journal rows are of the same transaction.
+-- p_next_try_ms counts where the attempt is looked at again.
 CREATE FUNCTION payment.attempt_result(
     p_ref text, p_holder text, p_epoch integer, p_state text, p_processor_id text,
     p_authorisation_code text, p_approved_minor bigint, p_reason text, p_raw_code text,
@@ -300,6 +310,7 @@ DECLARE
     v_root boolean;
     v_state text := p_state;
     v_moved boolean;
+    v_id_taken boolean := false;
 BEGIN
     SELECT t.* INTO a FROM payment.attempt t
       WHERE t.ref = p_ref AND t.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
@@ -310,38 +321,56 @@ BEGIN
             AND t.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
         SELECT t.* INTO a FROM payment.attempt t WHERE t.ref = p_ref FOR NO KEY UPDATE;
         IF NOT FOUND THEN
-            RETURN ROW(false, '', 0, false)::payment.attempt_recorded;
+            RETURN ROW(false, '', 0, false, false)::payment.attempt_recorded;
         END IF;
     END IF;
-    IF p_state = 'APPROVED' AND v_root AND a.cancel_requested THEN
-        v_state := 'REVERSING'; -- a late approval never revives a cancelled payment
+    IF p_state = 'APPROVED' AND v_root AND (a.cancel_requested OR a.must_not_stand) THEN
+        v_state := 'REVERSING'; -- a late approval never revives what was cancelled or told so
     END IF;
-    v_moved := v_state <> a.state;
-    IF NOT v_moved AND a.state IN ('APPROVED', 'DECLINED', 'NOT_SENT', 'REVERSED') THEN
+    IF v_state = a.state AND payment.is_final(a.state) THEN
         -- recorded before, and the commit's answer was lost
         RETURN ROW(a.processor_id IS NOT DISTINCT FROM coalesce(p_processor_id, a.processor_id),
-                   a.state, a.epoch, a.cancel_requested)::payment.attempt_recorded;
+                   a.state, a.epoch, a.cancel_requested, false)::payment.attempt_recorded;
     END IF;
-    IF a.holder <> p_holder OR a.epoch <> p_epoch
-       OR a.state IN ('APPROVED', 'DECLINED', 'NOT_SENT', 'REVERSED') THEN
-        RETURN ROW(false, a.state, a.epoch, a.cancel_requested)::payment.attempt_recorded;
+    IF a.holder <> p_holder OR a.epoch <> p_epoch OR payment.is_final(a.state) THEN
+        RETURN ROW(false, a.state, a.epoch, a.cancel_requested, false)::payment.attempt_recorded;
     END IF;
+    IF p_processor_id IS DISTINCT FROM a.processor_id THEN
+        PERFORM 1 FROM payment.attempt t
+          WHERE t.processor = a.processor AND t.account = a.account
+            AND t.processor_id = p_processor_id AND t.ref <> p_ref;
+        v_id_taken := FOUND;
+    END IF;
+    IF v_id_taken THEN
+        -- this transaction is another attempt's: it proves nothing about ours
+        v_state := CASE a.state WHEN 'SENDING' THEN 'UNKNOWN' WHEN 'NOT_CHARGED' THEN a.state
+                                ELSE 'REVIEW' END;
+        p_processor_id := NULL;
+        p_authorisation_code := NULL;
+        p_approved_minor := NULL;
+        p_reason := NULL;
+        p_batch := NULL;
+    END IF;
+    v_moved := v_state <> a.state;
 
     UPDATE payment.attempt t
        SET state = v_state,
            closed_at = coalesce(t.closed_at, v_now),
            horizon_at = coalesce(v_now + p_horizon_ms * interval '1 millisecond', t.horizon_at),
-           -- a cancelled approval is due at once, whatever the caller expected of it
-           next_try_at = CASE WHEN v_state = 'REVERSING' AND p_next_try_ms IS NULL THEN v_now
-                              ELSE v_now + p_next_try_ms * interval '1 millisecond' END,
+           next_try_at = CASE
+               WHEN payment.is_final(v_state) THEN NULL
+               WHEN v_state = 'REVERSING' AND v_moved THEN v_now
+               WHEN v_state = 'NOT_CHARGED' THEN v_now + p_next_try_ms * interval '1 millisecond'
+               ELSE v_now + coalesce(p_next_try_ms, 60000) * interval '1 millisecond' END,
            claimed_at = NULL,
-           tries = t.tries + CASE a.state WHEN 'SENDING' THEN 0 ELSE 1 END,
-           absent_at = CASE WHEN v_moved THEN NULL ELSE t.absent_at END,
+           tries = CASE WHEN v_moved THEN 0 ELSE t.tries + 1 END,
+           absent_at = NULL, -- what is recorded here was not a 'not found': see attempt_absent
            processor_id = coalesce(p_processor_id, t.processor_id),
            authorisation_code = coalesce(p_authorisation_code, t.authorisation_code),
            approved_minor = coalesce(p_approved_minor, t.approved_minor,
-                                     CASE WHEN p_state = 'APPROVED' THEN t.amount_minor END),
-           reason = coalesce(p_reason, t.reason),
+                                     CASE WHEN p_state = 'APPROVED' AND NOT v_id_taken
+                                          THEN t.amount_minor END),
+           reason = CASE v_state WHEN 'APPROVED' THEN p_reason ELSE coalesce(p_reason, t.reason) END,
            raw_code = coalesce(p_raw_code, t.raw_code),
            raw_message = coalesce(p_raw_message, t.raw_message),
            request_id = coalesce(p_request_id, t.request_id),
@@ -351,18 +380,55 @@ BEGIN
      WHERE t.ref = p_ref;
     IF v_moved THEN
         PERFORM payment.event_append(a.payment, p_ref, a.kind, a.state, v_state, p_actor,
-                                     concat_ws(' ', p_reason, p_raw_code));
+                                     concat_ws(' ', p_reason, p_raw_code,
+                                               CASE WHEN v_id_taken
+                                                    THEN 'the processor named another attempt' END));
         IF v_state IN ('APPROVED', 'REVERSED') THEN
             PERFORM books.attempt_done(p_ref);
         END IF;
+        IF a.state = 'NOT_CHARGED' AND v_state = 'APPROVED' THEN
+            -- told as not done, so it may have been done once more since: a person compares
+            PERFORM audit.append('resolver', 'payment.found_late', a.payment,
+                                 jsonb_build_object('attempt', p_ref, 'kind', a.kind, 'amount_minor',
+                                                    coalesce(p_approved_minor, a.amount_minor)));
+        END IF;
     END IF;
-    RETURN ROW(true, v_state, a.epoch, a.cancel_requested)::payment.attempt_recorded;
+    RETURN ROW(true, v_state, a.epoch, a.cancel_requested, v_id_taken)::payment.attempt_recorded;
+END
+$$;
+
+-- An unclear void, held by this resolver, is about to be sent once more under its own reference,
+-- which by the original's id is harmless: the horizon begins anew. False when fenced.
+CREATE FUNCTION payment.void_repeat(p_ref text, p_holder text, p_epoch integer, p_horizon_ms bigint)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_lives boolean := payment.holder_lives(p_holder);
+    a payment.attempt;
+BEGIN
+    PERFORM 1 FROM payment.attempt t
+      WHERE t.payment = (SELECT c.payment FROM payment.attempt c WHERE c.ref = p_ref)
+        AND t.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
+    UPDATE payment.attempt t
+       SET horizon_at = clock_timestamp() + p_horizon_ms * interval '1 millisecond',
+           seen_boot = NULL, absent_at = NULL
+     WHERE t.ref = p_ref AND t.holder = p_holder AND t.epoch = p_epoch AND v_lives
+       AND t.kind = 'VOID' AND t.state IN ('UNKNOWN', 'REVIEW')
+    RETURNING t.* INTO a;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM payment.event_append(a.payment, p_ref, a.kind, a.state, a.state, 'resolver',
+                                 'sent again');
+    RETURN true;
 END
 $$;
 
 GRANT EXECUTE ON FUNCTION
+    payment.void_repeat(text, text, integer, bigint),
     payment.attempt_begin(text, text, text, text, text, text, text, text, bigint, text),
-    payment.reversal_begin(text, text, text, integer, text),
+    payment.reversal_begin(text, text, text, integer, text, bigint),
     payment.attempt_result(text, text, integer, text, text, text, bigint, text, text, text, text,
                            text, text, text, bigint, bigint, text)
     TO kometpay_gatewayd;

@@ -55,24 +55,27 @@ END
 $$;
 
 -- Claims work whose time has come, for this instance: a new epoch fences whoever had it before.
--- A claim that isn't answered by attempt_result is due again after two minutes.
-CREATE FUNCTION payment.due(p_holder text, p_limit integer, p_horizon_ms bigint)
+-- A claim that isn't answered by attempt_result or attempt_absent is due again after two minutes.
+-- p_boot_ms is the host's boot clock: the horizon must have passed by it too, since the first claim
+-- on this boot of the host, so that a jump of the database's wall clock ends no horizon.
+CREATE FUNCTION payment.due(p_holder text, p_limit integer, p_horizon_ms bigint, p_boot_ms bigint)
 RETURNS TABLE (ref text, payment text, kind text, state text, epoch integer, processor text,
                account text, amount_minor bigint, currency text, last_four text, follows text,
-               parent text, processor_id text, tries integer, cancel_requested boolean,
-               age_ms bigint, closed_ms bigint, past_horizon boolean, absent_for_ms bigint,
-               location text)
+               processor_id text, reason text, tries integer, age_ms bigint, closed_ms bigint, state_ms bigint,
+               past_horizon boolean, must_not_stand boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := clock_timestamp();
+    v_boot text;
     a payment.attempt;
 BEGIN
     IF NOT payment.holder_lives(p_holder) THEN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended(p_holder, 2)); -- see claims_drop
+    SELECT i.boot_id INTO v_boot FROM payment.instance i WHERE i.id = p_holder;
     FOR a IN
         SELECT t.* FROM payment.attempt t
          WHERE t.next_try_at <= v_now
@@ -94,11 +97,12 @@ BEGIN
         UPDATE payment.attempt t
            SET holder = p_holder, epoch = t.epoch + 1, claimed_at = v_now,
                next_try_at = v_now + interval '120 seconds',
+               seen_boot = v_boot,
+               seen_boot_ms = CASE WHEN t.seen_boot = v_boot THEN t.seen_boot_ms ELSE p_boot_ms END,
                state = CASE t.state WHEN 'SENDING' THEN 'UNKNOWN' ELSE t.state END,
                closed_at = CASE t.state WHEN 'SENDING' THEN v_now ELSE t.closed_at END,
-               horizon_at = CASE t.state
-                   WHEN 'SENDING' THEN v_now + p_horizon_ms * interval '1 millisecond'
-                   ELSE t.horizon_at END
+               horizon_at = CASE WHEN t.state = 'SENDING' OR t.horizon_at IS NULL
+                   THEN v_now + p_horizon_ms * interval '1 millisecond' ELSE t.horizon_at END
          WHERE t.ref = a.ref;
         IF a.state = 'SENDING' THEN
             PERFORM payment.event_append(a.payment, a.ref, a.kind, 'SENDING', 'UNKNOWN', p_holder,
@@ -106,10 +110,12 @@ BEGIN
         END IF;
         RETURN QUERY
             SELECT t.ref, t.payment, t.kind, t.state, t.epoch, t.processor, t.account,
-                   t.amount_minor, t.currency, p.last_four, t.follows, t.parent, t.processor_id,
-                   t.tries, t.cancel_requested, payment.ms_between(t.created_at, v_now),
-                   payment.ms_between(t.closed_at, v_now), coalesce(t.horizon_at <= v_now, false),
-                   payment.ms_between(t.absent_at, v_now), p.location
+                   t.amount_minor, t.currency, p.last_four, t.follows, t.processor_id,
+                   t.reason, t.tries,
+                   payment.ms_between(t.created_at, v_now), payment.ms_between(t.closed_at, v_now),
+                   payment.ms_between(t.state_at, v_now),
+                   t.horizon_at <= v_now AND p_boot_ms - t.seen_boot_ms >= p_horizon_ms,
+                   t.must_not_stand
               FROM payment.attempt t JOIN payment.payment p ON p.id = t.payment
              WHERE t.ref = a.ref;
     END LOOP;
@@ -139,15 +145,21 @@ CREATE FUNCTION payment.ms_between(p_from timestamptz, p_to timestamptz) RETURNS
 LANGUAGE sql IMMUTABLE
 RETURN floor(extract(epoch FROM p_to - p_from) * 1000)::bigint;
 
--- Notes the first well-formed 'not found' after the horizon; NULL when fenced or before it.
-CREATE FUNCTION payment.attempt_absent(p_ref text, p_holder text, p_epoch integer)
+-- Notes the first well-formed 'not found' after the horizon, and ends the claim: due again in
+-- p_next_try_ms. NULL when fenced or before the horizon. For how long nothing was found, without
+-- another answer in between (attempt_result forgets it).
+CREATE FUNCTION payment.attempt_absent(p_ref text, p_holder text, p_epoch integer,
+                                       p_next_try_ms bigint)
 RETURNS TABLE (absent_for_ms bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
     WITH noted AS (
-        UPDATE payment.attempt a SET absent_at = coalesce(a.absent_at, clock_timestamp())
+        UPDATE payment.attempt a
+           SET absent_at = coalesce(a.absent_at, clock_timestamp()), claimed_at = NULL,
+               tries = a.tries + 1,
+               next_try_at = clock_timestamp() + p_next_try_ms * interval '1 millisecond'
          WHERE a.ref = p_ref AND a.holder = p_holder AND a.epoch = p_epoch
-           AND a.horizon_at <= clock_timestamp()
+           AND a.horizon_at <= clock_timestamp() AND NOT payment.is_final(a.state)
         RETURNING a.absent_at)
     SELECT CASE WHEN n.absent_at IS NOT NULL
                 THEN greatest(payment.ms_between(n.absent_at, clock_timestamp()), 0) END
@@ -171,6 +183,72 @@ AS $$
     SELECT count(*) FROM woken
 $$;
 
+-- The last net: the processor's list of a day shows a sale or authorisation standing that was told
+-- as not charged. It is due to be taken back. False if there is nothing to take back.
+CREATE FUNCTION payment.attempt_found_standing(p_ref text, p_processor_id text) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    a payment.attempt;
+    v_taken boolean;
+BEGIN
+    SELECT t.* INTO a FROM payment.attempt t
+      WHERE t.ref = p_ref AND t.kind IN ('SALE', 'AUTH')
+        AND t.state IN ('DECLINED', 'NOT_SENT', 'REFUSED', 'NOT_CHARGED', 'REVERSED')
+        FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM 1 FROM payment.attempt f
+      WHERE f.payment = a.payment AND f.kind IN ('CAPTURE', 'VOID', 'REFUND')
+        AND f.state = 'APPROVED' AND f.follows = p_processor_id;
+    IF FOUND THEN
+        RETURN false; -- refunded: its row at the processor stays as it was
+    END IF;
+    SELECT EXISTS (SELECT 1 FROM payment.attempt t
+                    WHERE t.processor = a.processor AND t.account = a.account
+                      AND t.processor_id = p_processor_id AND t.ref <> p_ref) INTO v_taken;
+    UPDATE payment.attempt t
+       SET state = 'REVERSING', epoch = t.epoch + 1, claimed_at = NULL, tries = 0, absent_at = NULL,
+           next_try_at = clock_timestamp(),
+           processor_id = CASE WHEN NOT v_taken THEN p_processor_id END
+     WHERE t.ref = p_ref;
+    PERFORM payment.event_append(a.payment, p_ref, a.kind, a.state, 'REVERSING', 'close',
+                                 'found approved at the close');
+    RETURN true;
+END
+$$;
+
+-- The same for all of a run of a day's close, in the order of their locks. How many there are.
+CREATE FUNCTION payment.close_take_back(p_location text, p_day date, p_run uuid) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_count bigint := 0;
+    i record;
+BEGIN
+    FOR i IN
+        SELECT t.reference, t.processor_id
+          FROM books.processor_item t
+          JOIN payment.attempt a ON a.ref = t.reference AND a.processor = t.processor
+                                AND a.account = t.account
+         WHERE t.location = p_location AND t.day = p_day AND t.run = p_run
+           AND t.result = 'APPROVED' AND t.kind IN ('SALE', 'AUTH')
+           AND NOT EXISTS (SELECT 1 FROM books.processor_item v
+                            WHERE v.location = t.location AND v.day = t.day AND v.run = t.run
+                              AND v.processor = t.processor AND v.result = 'APPROVED'
+                              AND v.kind IN ('VOID', 'REFUND')
+                              AND v.follows = t.processor_id)
+         ORDER BY t.reference
+    LOOP
+        v_count := v_count
+                   + payment.attempt_found_standing(i.reference, i.processor_id)::integer;
+    END LOOP;
+    RETURN v_count;
+END
+$$;
+
+-- What is unclear, with what is being sent for longer than any send takes.
 CREATE FUNCTION payment.counts()
 RETURNS TABLE (unknown bigint, oldest_unknown_ms bigint, review bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -180,17 +258,17 @@ AS $$
                                                 clock_timestamp()), 0), 0),
            count(*) FILTER (WHERE a.state = 'REVIEW')
       FROM payment.attempt a
-     WHERE a.state IN ('UNKNOWN', 'REVERSING', 'REVIEW')
-       AND a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW') -- by attempt_open
+     WHERE a.state IN ('SENDING', 'UNKNOWN', 'REVERSING', 'REVIEW') -- by attempt_open
+       AND (a.state <> 'SENDING' OR a.created_at < clock_timestamp() - interval '120 seconds')
 $$;
 
 GRANT EXECUTE ON FUNCTION
     payment.instance_start(text, text, text, integer, text),
     payment.instance_others(text),
     payment.instance_end(text),
-    payment.due(text, integer, bigint),
+    payment.due(text, integer, bigint, bigint),
     payment.claims_drop(text),
-    payment.attempt_absent(text, text, integer),
+    payment.attempt_absent(text, text, integer, bigint),
     payment.wake(text, text),
     payment.counts()
     TO kometpay_gatewayd;

@@ -389,6 +389,7 @@ BEGIN
                 AND EXISTS (SELECT 1 FROM books.close_ours(p_location, v_from, v_to) AS o
                              WHERE o.kind = 'VOID' AND o.stands = 'COUNTS'
                                AND (o.ref = t.reference OR o.follows = t.follows))));
+    PERFORM payment.close_take_back(p_location, p_day, p_run);
     c.location := p_location;
     c.day := p_day;
     c.run := p_run;

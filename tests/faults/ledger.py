@@ -4,10 +4,11 @@ excuse a difference because it is small, old or explained."""
 from dataclasses import dataclass, field
 
 OPEN = ("SENDING", "UNKNOWN", "REVERSING")
-NOT_CHARGED = ("DECLINED", "NOT_SENT", "NOT_CHARGED", "REVERSED")
+NOT_CHARGED = ("DECLINED", "NOT_SENT", "REFUSED", "NOT_CHARGED", "REVERSED")
 TOLD_OF = {"APPROVED": "APPROVED", "DECLINED": "DECLINED", "NOT_SENT": "NOT_CHARGED",
-           "NOT_CHARGED": "NOT_CHARGED", "REVERSED": "NOT_CHARGED", "REVIEW": "REVIEW",
-           "SENDING": "PENDING", "UNKNOWN": "PENDING", "REVERSING": "PENDING"}
+           "REFUSED": "NOT_CHARGED", "NOT_CHARGED": "NOT_CHARGED",
+           "REVERSED": "NOT_CHARGED", "REVIEW": "REVIEW", "SENDING": "PENDING", "UNKNOWN": "PENDING",
+           "REVERSING": "PENDING"}
 
 
 @dataclass

@@ -110,7 +110,7 @@ SELECT is(test.close(), 'balanced 3/1400/200 3/1400/200 net 1200', 'a voided pai
 SELECT test.sale(8, 300);
 SELECT payment.cancel_request('MIA/counter1', 'key-8', 'clerk');
 SELECT test.result(8, 'APPROVED');
-SELECT payment.reversal_begin(test.ref(9), 'gw-1', test.ref(8), 1, NULL);
+SELECT payment.reversal_begin(test.ref(9), 'gw-1', test.ref(8), 1, NULL, NULL);
 SELECT test.result(9, 'APPROVED');
 SELECT test.result(8, 'REVERSED');
 SELECT test.at(8, '2026-03-01 15:00Z');

@@ -2,7 +2,7 @@
 -- books.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(71);
+SELECT plan(82);
 
 CREATE FUNCTION test.said(b payment.attempt_begun) RETURNS text LANGUAGE sql
 RETURN concat_ws(' ', (b).outcome, (b).code);
@@ -133,24 +133,24 @@ SELECT is((SELECT reason || ' ' || amount_minor FROM books.suspense WHERE attemp
 SELECT test.sale(30, 400);
 SELECT payment.cancel_request('MIA/counter1', 'key-30', 'clerk');
 SELECT test.result(30, 'APPROVED', next_try_ms => 0);
-SELECT is(test.said(payment.reversal_begin(test.ref(31), 'gw-1', test.ref(30), 2, NULL)),
+SELECT is(test.said(payment.reversal_begin(test.ref(31), 'gw-1', test.ref(30), 2, NULL, NULL)),
           'REFUSED fenced', 'only the resolver that holds it reverses');
-SELECT is((SELECT epoch FROM payment.due('gw-1', 10, 1000) WHERE ref = test.ref(30)), 2,
+SELECT is((SELECT epoch FROM payment.due('gw-1', 10, 1000, 1) WHERE ref = test.ref(30)), 2,
           'the resolver claims it');
 SELECT is((b).outcome || ' ' || (b).kind || ' ' || (b).follows || ' ' || (b).amount_minor,
           'MINE VOID T30 400', 'first a void')
-  FROM payment.reversal_begin(test.ref(31), 'gw-1', test.ref(30), 2, NULL) AS b;
+  FROM payment.reversal_begin(test.ref(31), 'gw-1', test.ref(30), 2, NULL, NULL) AS b;
 SELECT is((SELECT scope || ' ' || key FROM payment.attempt WHERE ref = test.ref(31)),
           'reversal ' || test.ref(30) || ':1', 'under a key of its own');
-SELECT is(test.said(payment.reversal_begin(test.ref(31), 'gw-1', test.ref(30), 2, NULL)), 'MINE',
+SELECT is(test.said(payment.reversal_begin(test.ref(31), 'gw-1', test.ref(30), 2, NULL, NULL)), 'MINE',
           'asked again after a lost commit');
-SELECT is(test.said(payment.reversal_begin(test.ref(32), 'gw-1', test.ref(30), 2, NULL)), 'WAIT',
+SELECT is(test.said(payment.reversal_begin(test.ref(32), 'gw-1', test.ref(30), 2, NULL, NULL)), 'WAIT',
           'never two under way');
 SELECT test.result(31, 'DECLINED');
 SELECT is((b).outcome || ' ' || (b).kind, 'MINE REFUND', 'refused to void: a refund')
-  FROM payment.reversal_begin(test.ref(32), 'gw-1', test.ref(30), 2, NULL) AS b;
+  FROM payment.reversal_begin(test.ref(32), 'gw-1', test.ref(30), 2, NULL, NULL) AS b;
 SELECT test.result(32, 'APPROVED');
-SELECT is(test.said(payment.reversal_begin(test.ref(33), 'gw-1', test.ref(30), 2, NULL)), 'DONE',
+SELECT is(test.said(payment.reversal_begin(test.ref(33), 'gw-1', test.ref(30), 2, NULL, NULL)), 'DONE',
           'once approved it is done');
 SELECT is((test.result(30, 'REVERSED', 2)).state, 'REVERSED', 'and the payment is reversed');
 SELECT is_empty($$SELECT * FROM books.journal WHERE payment = 'pay_30'$$,
@@ -158,12 +158,57 @@ SELECT is_empty($$SELECT * FROM books.journal WHERE payment = 'pay_30'$$,
 SELECT is((SELECT outcome || ' ' || voided || ' ' || refunded_minor
              FROM payment.answer(NULL, NULL, 'pay_30', NULL)), 'NOT_CHARGED false 0',
           'the POS hears that nothing was charged');
-SELECT is(test.said(payment.reversal_begin(test.ref(34), 'gw-1', test.ref(1), 1, NULL)),
+
+-- a refund told as not done, done once more since, and found late: listed for a person
+SELECT test.approved(60, 500);
+SELECT test.follow(61, 60, 'REFUND');
+SELECT test.result(61, 'UNKNOWN', next_try_ms => 1000, horizon_ms => 0);
+SELECT test.result(61, 'NOT_CHARGED', next_try_ms => 1000);
+SELECT is(test.said(test.follow(62, 60, 'REFUND')), 'MINE', 'told as not done: tried again');
+SELECT test.result(62, 'APPROVED');
+SELECT is((test.result(61, 'APPROVED')).state, 'APPROVED', 'the first was done after all');
+SELECT is((SELECT object || ' ' || (detail ->> 'attempt') || ' ' || (detail ->> 'amount_minor')
+             FROM audit.log WHERE act = 'payment.found_late'),
+          'pay_60 ' || test.ref(61) || ' 500', 'more went back than came in: it is listed');
+-- a reversal in a closed batch: the processor does not void, so it is refunded
+SELECT test.sale(40, 400);
+SELECT payment.cancel_request('MIA/counter1', 'key-40', 'clerk');
+SELECT test.result(40, 'APPROVED');
+SELECT is((SELECT epoch FROM payment.due('gw-1', 10, 1000, 1) WHERE ref = test.ref(40)), 2,
+          'a cancelled approval is due at once');
+SELECT is((b).kind, 'VOID', 'first a void')
+  FROM payment.reversal_begin(test.ref(41), 'gw-1', test.ref(40), 2, NULL, NULL) AS b;
+SELECT test.result(41, 'REFUSED');
+SELECT is((b).outcome || ' ' || (b).kind, 'MINE REFUND', 'refused: the batch is closed, a refund')
+  FROM payment.reversal_begin(test.ref(42), 'gw-1', test.ref(40), 2, NULL, NULL) AS b;
+SELECT test.result(42, 'NOT_SENT');
+SELECT is((b).outcome || ' ' || (b).kind, 'MINE REFUND', 'not sent: the same again')
+  FROM payment.reversal_begin(test.ref(43), 'gw-1', test.ref(40), 2, NULL, NULL) AS b;
+SELECT test.result(43, 'APPROVED');
+SELECT is((b).outcome || ' ' || (b).kind, 'DONE REFUND', 'done, and by what')
+  FROM payment.reversal_begin(test.ref(44), 'gw-1', test.ref(40), 2, NULL, NULL) AS b;
+SELECT is((b).amount_minor || ' ' || (b).follows, '990 T99', 'another charge, by its own amount')
+  FROM payment.reversal_begin(test.ref(49), 'gw-1', test.ref(40), 2, 'T99', 990) AS b;
+-- a key that was refused says nothing of the batch; what was reversed already is not refunded too
+SELECT test.sale(45, 400);
+SELECT payment.cancel_request('MIA/counter1', 'key-45', 'clerk');
+SELECT test.result(45, 'APPROVED');
+SELECT payment.due('gw-1', 10, 1000, 1);
+SELECT (payment.reversal_begin(test.ref(46), 'gw-1', test.ref(45), 2, NULL, NULL)).kind;
+SELECT test.result(46, 'REFUSED', reason => 'KEY');
+SELECT is((b).kind, 'VOID', 'a wrong key: void again')
+  FROM payment.reversal_begin(test.ref(47), 'gw-1', test.ref(45), 2, NULL, NULL) AS b;
+SELECT test.result(47, 'REFUSED', reason => 'ALREADY_REVERSED');
+SELECT is((b).kind, 'VOID', 'reversed already: never a refund on top')
+  FROM payment.reversal_begin(test.ref(48), 'gw-1', test.ref(45), 2, NULL, NULL) AS b;
+
+SELECT is(test.said(payment.reversal_begin(test.ref(34), 'gw-1', test.ref(1), 1, NULL, NULL)),
           'REFUSED not_reversing', 'an approved payment is not reversed');
-SELECT is(test.said(payment.reversal_begin(test.ref(34), 'gw-1', test.ref(99), 1, NULL)),
+SELECT is(test.said(payment.reversal_begin(test.ref(34), 'gw-1', test.ref(99), 1, NULL, NULL)),
           'REFUSED payment_unknown', 'nor one that is unknown');
 SELECT results_eq($$SELECT act, count(*) FROM audit.log GROUP BY act ORDER BY act$$,
-                  $$VALUES ('payment.cancel', 1::bigint), ('payment.refund', 6::bigint),
+                  $$VALUES ('payment.cancel', 3::bigint), ('payment.found_late', 1),
+                           ('payment.refund', 8::bigint),
                            ('payment.void', 3::bigint)$$,
                   'every act asked for by a person is audited, no reversal is');
 SELECT is_empty('SELECT * FROM payment.event_verify()', 'all stories are whole');

@@ -7,7 +7,7 @@ INSERT INTO test.expected VALUES
         'payment.claims_drop', 'payment.counts', 'payment.due', 'payment.instance_end',
         'payment.instance_others', 'payment.instance_start',
         'payment.location_processor', 'payment.reversal_begin', 'payment.sale_begin',
-        'payment.wake']),
+        'payment.void_repeat', 'payment.wake']),
     ('kometpay_settled', ARRAY['audit.verify', 'books.close_batch_put', 'books.close_batches',
         'books.close_begin', 'books.close_days', 'books.close_differences',
         'books.close_items_put', 'books.close_match', 'books.customer_list', 'books.customer_put',
@@ -95,7 +95,7 @@ SELECT is(test.as_role('kometpay_gatewayd', 'SELECT * FROM books.location_list()
           'gatewayd reads no books');
 SELECT is(test.as_role('kometpay_settled', 'SELECT * FROM books.location_list()'), 'done',
           'settled lists locations');
-SELECT is(test.as_role('kometpay_settled', 'SELECT * FROM payment.due(''gw-1'', 1, 1)'), 'refused',
+SELECT is(test.as_role('kometpay_settled', 'SELECT * FROM payment.due(''gw-1'', 1, 1, 1)'), 'refused',
           'settled claims no payments');
 SELECT is(test.as_role('kometpay_vaultd', 'SELECT * FROM books.customer_list(NULL, 1)'), 'refused',
           'vaultd reads no books');

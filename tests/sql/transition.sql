@@ -6,6 +6,7 @@ SELECT k.kind, split_part(s, '>', 1) AS from_state, split_part(s, '>', 2) AS to_
   FROM (VALUES ('SALE'), ('AUTH'), ('CAPTURE'), ('VOID'), ('REFUND')) AS k (kind)
  CROSS JOIN unnest(ARRAY[
     '>SENDING', 'SENDING>APPROVED', 'SENDING>DECLINED', 'SENDING>UNKNOWN', 'SENDING>NOT_SENT',
+    'SENDING>REFUSED',
     'UNKNOWN>APPROVED', 'UNKNOWN>DECLINED', 'UNKNOWN>NOT_CHARGED', 'UNKNOWN>REVIEW',
     'REVIEW>APPROVED', 'REVIEW>DECLINED', 'REVIEW>NOT_CHARGED']) AS s
 UNION ALL
@@ -14,7 +15,8 @@ SELECT k.kind, split_part(s, '>', 1), split_part(s, '>', 2)
  CROSS JOIN unnest(ARRAY[
     'SENDING>REVERSING', 'UNKNOWN>REVERSING', 'UNKNOWN>REVERSED', 'REVERSING>REVERSED',
     'REVERSING>NOT_CHARGED', 'REVERSING>REVIEW', 'NOT_CHARGED>REVERSING', 'REVIEW>REVERSING',
-    'REVIEW>REVERSED']) AS s
+    'REVIEW>REVERSED', 'DECLINED>REVERSING', 'NOT_SENT>REVERSING', 'REFUSED>REVERSING',
+    'REVERSED>REVERSING']) AS s
 UNION ALL
 SELECT k.kind, 'NOT_CHARGED', 'APPROVED'
   FROM (VALUES ('CAPTURE'), ('VOID'), ('REFUND')) AS k (kind);
@@ -38,14 +40,14 @@ END
 $$;
 
 SELECT test.open_business();
-SELECT plan(463);
-SELECT is((SELECT count(*) FROM test.allowed), 81::bigint, 'the contract has 81 steps');
+SELECT plan(567);
+SELECT is((SELECT count(*) FROM test.allowed), 94::bigint, 'the contract has 94 steps');
 SELECT results_eq(
     'SELECT kind, from_state, to_state FROM payment.transition ORDER BY 1, 2, 3',
     'SELECT kind, from_state, to_state FROM test.allowed ORDER BY 1, 2, 3',
     'payment.transition is the contract');
 
--- 5 kinds, from each of 10 states into each other one, and into one that doesn't exist
+-- 5 kinds, from each of 11 states into each other one, and into one that doesn't exist
 SELECT CASE
            WHEN a.kind IS NOT NULL THEN
                is(test.step_error(s.kind, s.from_state, s.to_state), NULL,
@@ -57,14 +59,27 @@ SELECT CASE
   FROM (SELECT k.kind, f.state AS from_state, t.state AS to_state
           FROM (VALUES ('SALE'), ('AUTH'), ('CAPTURE'), ('VOID'), ('REFUND')) AS k (kind)
          CROSS JOIN (VALUES (''), ('SENDING'), ('APPROVED'), ('DECLINED'), ('UNKNOWN'),
-                            ('NOT_SENT'), ('NOT_CHARGED'), ('REVERSING'), ('REVERSED'),
-                            ('REVIEW')) AS f (state)
+                            ('NOT_SENT'), ('REFUSED'), ('NOT_CHARGED'), ('REVERSING'),
+                            ('REVERSED'), ('REVIEW')) AS f (state)
          CROSS JOIN (VALUES ('SENDING'), ('APPROVED'), ('DECLINED'), ('UNKNOWN'), ('NOT_SENT'),
-                            ('NOT_CHARGED'), ('REVERSING'), ('REVERSED'), ('REVIEW'),
-                            ('PAID')) AS t (state)
+                            ('REFUSED'), ('NOT_CHARGED'), ('REVERSING'), ('REVERSED'),
+                            ('REVIEW'), ('PAID')) AS t (state)
          WHERE f.state <> t.state) AS s
   LEFT JOIN test.allowed a USING (kind, from_state, to_state)
  ORDER BY s.kind, s.from_state, s.to_state;
+
+-- what was once to be taken back never stands again
+SELECT test.sale(2, 100);
+SELECT test.result(2, 'REVERSING');
+SELECT is((SELECT must_not_stand FROM payment.attempt WHERE ref = test.ref(2)), true,
+          'entering REVERSING says that it must not stand');
+UPDATE payment.attempt SET state = 'REVIEW' WHERE ref = test.ref(2);
+SELECT throws_ok($$UPDATE payment.attempt SET state = 'APPROVED' WHERE ref = test.ref(2)$$, 'KP002',
+                 NULL, 'from REVIEW it can not be approved any more');
+SELECT throws_ok($$UPDATE payment.attempt SET must_not_stand = false WHERE ref = test.ref(2)$$,
+                 'KP002', NULL, 'nor is that ever forgotten');
+SELECT is((SELECT state_at > now() FROM payment.attempt WHERE ref = test.ref(2)), true,
+          'each state counts from its own beginning');
 
 SELECT test.approved(1, 100);
 SELECT throws_ok($$UPDATE payment.attempt SET amount_minor = 1 WHERE ref = test.ref(1)$$, 'KP002',

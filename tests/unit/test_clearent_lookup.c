@@ -146,10 +146,20 @@ static void amount_or_card_differ(void **state)
 {
     (void)state;
     struct lookup_outcome out = look_at(SALE("9", "APPROVED", "000", "50.00"));
-    expect(out, LOOKUP_MISMATCH, true);
+    expect(out, LOOKUP_PARTIAL, true);
     assert_true(out.found.partial);
     assert_int_equal(out.found.approved_minor, 5000);
     assert_string_equal(out.found.processor_id, "9");
+    assert_int_equal(out.standing_count, 1);
+    /* with another charge beside it, it is a person's matter; both are named */
+    out = look_at(text("%s,%s", SALE("9", "APPROVED", "000", "50.00"),
+                       SALE("10", "APPROVED", "000", "80.00")));
+    expect(out, LOOKUP_MISMATCH, true);
+    assert_int_equal(out.standing_count, 2);
+    assert_string_equal(out.standing[0].id, "9");
+    assert_string_equal(out.standing[1].id, "10");
+    assert_int_equal(out.standing[0].amount_minor, 5000);
+    assert_int_equal(out.standing[1].amount_minor, 8000);
     out = look_at(SALE("9", "APPROVED", "000", "90.00"));
     expect(out, LOOKUP_MISMATCH, true);
     assert_false(out.found.partial);
@@ -171,13 +181,13 @@ static void several_rows(void **state)
                              "\"80.00\",\"card\":\"1111\",\"invoice\":\"" REF "\"}");
     struct lookup_outcome out = look_at(text("%s,%s", later, a));
     expect(out, LOOKUP_SEVERAL, true);
-    assert_int_equal(out.id_count, 2);
-    assert_string_equal(out.ids[0], "9");
-    assert_string_equal(out.ids[1], "8");
+    assert_int_equal(out.standing_count, 2);
+    assert_string_equal(out.standing[0].id, "9");
+    assert_string_equal(out.standing[1].id, "8");
     assert_string_equal(out.found.processor_id, "9");
     out = look_at(text("%s,%s", SALE("10", "APPROVED", "000", "80.00"), a));
     expect(out, LOOKUP_SEVERAL, true); /* the same time: by id */
-    assert_string_equal(out.ids[0], "9");
+    assert_string_equal(out.standing[0].id, "9");
     expect(look_at(text("%s,%s", a, a)), LOOKUP_APPROVED, false); /* one row, shown twice */
     expect(look_at(text("%s,%s", a, SALE("7", "DECLINED", "012", "80.00"))), LOOKUP_APPROVED,
            false);
@@ -191,9 +201,10 @@ static void several_rows(void **state)
     }
     out = look_at(twelve);
     expect(out, LOOKUP_SEVERAL, true);
-    assert_int_equal(out.id_count, CONNECTOR_SEVERAL_MAX);
-    assert_string_equal(out.ids[0], "1");
-    assert_string_equal(out.ids[7], "8");
+    assert_int_equal(out.standing_count, CONNECTOR_SEVERAL_MAX);
+    assert_true(out.more);
+    assert_string_equal(out.standing[0].id, "1");
+    assert_string_equal(out.standing[7].id, "8");
 }
 
 static void voided_rows(void **state)

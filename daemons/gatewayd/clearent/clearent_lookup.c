@@ -17,12 +17,13 @@ struct approved {
 };
 
 struct heaps {
-    struct approved live[CONNECTOR_SEVERAL_MAX]; /* earliest first */
+    struct approved live[CONNECTOR_SEVERAL_MAX]; /* approved and not voided, earliest first */
     size_t live_count;                           /* may be more than fit */
+    size_t partial;                              /* of them: for less than asked */
     size_t reversed;
     size_t declined;
     size_t pending;
-    size_t mismatched;
+    size_t mismatched; /* of them: another amount or card */
     size_t foreign;
     size_t odd; /* our ref on a row that can't be ours */
     struct money_outcome reversed_row;
@@ -107,7 +108,9 @@ static void sort_approved(const struct lookup_request *request, const struct cle
         approved->found.outcome = OUTCOME_UNKNOWN;
         approved->found.partial = echo == CLEARENT_ECHO_LESS;
         heaps->mismatched++;
+        heaps->partial += approved->found.partial;
         heaps->mismatched_row = approved->found;
+        add_live(heaps, approved);
     }
 }
 
@@ -190,6 +193,17 @@ static void set_found(struct lookup_outcome *out, enum lookup lookup,
     out->alarm = out->alarm || alarm;
 }
 
+static void list_live(const struct heaps *heaps, struct lookup_outcome *out)
+{
+    for (size_t i = 0; i < heaps->live_count && i < CONNECTOR_SEVERAL_MAX; i++) {
+        const struct money_outcome *row = &heaps->live[i].found;
+        memcpy(out->standing[i].id, row->processor_id, sizeof out->standing[i].id);
+        out->standing[i].amount_minor = row->approved_minor;
+        out->standing_count = i + 1;
+    }
+    out->more = heaps->live_count > CONNECTOR_SEVERAL_MAX;
+}
+
 /* Order matters: what may cost money or hide a charge comes first. */
 static void decide(const struct lookup_request *request, const struct heaps *heaps,
                    struct lookup_outcome *out)
@@ -198,18 +212,19 @@ static void decide(const struct lookup_request *request, const struct heaps *hea
     if (heaps->unreadable) {
         out->lookup = LOOKUP_UNCLEAR;
     } else if (heaps->mismatched > 0) {
-        set_found(out, LOOKUP_MISMATCH, &heaps->mismatched_row, true);
+        set_found(out,
+                  heaps->partial == 1 && heaps->live_count == 1 ? LOOKUP_PARTIAL : LOOKUP_MISMATCH,
+                  &heaps->mismatched_row, true);
+        list_live(heaps, out);
     } else if (heaps->live_count > 1) {
         set_found(out, LOOKUP_SEVERAL, &heaps->live[0].found, true);
-        for (size_t i = 0; i < heaps->live_count && i < CONNECTOR_SEVERAL_MAX; i++) {
-            memcpy(out->ids[i], heaps->live[i].found.processor_id, sizeof out->ids[i]);
-            out->id_count = i + 1;
-        }
+        list_live(heaps, out);
     } else if (heaps->pending > 0) {
         out->lookup = LOOKUP_PENDING;
         out->alarm = out->alarm || heaps->live_count > 0;
     } else if (heaps->live_count == 1) {
         set_found(out, LOOKUP_APPROVED, &heaps->live[0].found, heaps->reversed > 0);
+        list_live(heaps, out);
     } else if (heaps->reversed > 0) {
         set_found(out, LOOKUP_REVERSED, &heaps->reversed_row, false);
         memcpy(out->reversal_id, heaps->reversal_id, sizeof out->reversal_id);
