@@ -17,9 +17,10 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/secret.h"
+#include "lib/supervisor.h"
 #include "lib/version.h"
 
-#define SECRET_HEAP_BYTES (1024u * 1024u)
+#define SECRET_BYTES_DEFAULT (1024u * 1024u)
 #define STATUS_MAX_BYTES 256
 /* systemd's own names for these exit codes: INVALIDARGUMENT, NOTCONFIGURED. */
 #define EXIT_ARGUMENT 2
@@ -46,6 +47,11 @@ static struct setting common_settings[] = {
      .minimum = 1,
      .maximum = 100000,
      .sentence = "Divides every waiting interval, for tests and demonstrations only."},
+    {.name = "KOMETPAY_PEERS",
+     .type = SETTING_TEXT,
+     .fallback = "",
+     .sentence =
+         "Who is who by number, such as gatewayd=64002,pos=*; unset: by the system's names."},
     {.name = "KOMETPAY_LOG_DEBUG",
      .type = SETTING_INTEGER,
      .fallback = "0",
@@ -145,14 +151,40 @@ static struct event *watch_signal(struct daemon *daemon, int number)
     return event;
 }
 
+/* Time that runs faster is for tests; in production it would end the wait for an unclear payment
+ * before the processor can know of it. */
+static void refuse_fast_time(const char *name)
+{
+    if (setting_integer(common_settings, "KOMETPAY_FAST_TIME") != 1 && supervisor_started_us()) {
+        refuse_start(name,
+                     error_refused("setting_invalid", "KOMETPAY_FAST_TIME",
+                                   "KOMETPAY_FAST_TIME is for tests, not for a service"),
+                     EXIT_SETTING);
+    }
+}
+
+/* What is right in a test and would be wrong in production is said where operations look. */
+static void warn_of_tests(void)
+{
+    if (setting_integer(common_settings, "KOMETPAY_FAST_TIME") != 1) {
+        log_event(LOG_TIME_FAST,
+                  {"KOMETPAY_FACTOR", setting_text(common_settings, "KOMETPAY_FAST_TIME")});
+    }
+    if (!secret_memory_locked()) {
+        log_event(LOG_MEMORY_UNLOCKED);
+    }
+}
+
 struct daemon *daemon_start(const struct daemon_options *options, int argc, char **argv)
 {
     read_arguments(options, argc, argv);
-    refuse_start(options->name, secret_memory_start(SECRET_HEAP_BYTES), EXIT_FAILURE);
+    size_t secret_bytes = options->secret_bytes > 0 ? options->secret_bytes : SECRET_BYTES_DEFAULT;
+    refuse_start(options->name, secret_memory_start(secret_bytes), EXIT_FAILURE);
     refuse_start(options->name, settings_read(common_settings), EXIT_SETTING);
     if (options->settings != NULL) {
         refuse_start(options->name, settings_read(options->settings), EXIT_SETTING);
     }
+    refuse_fast_time(options->name);
     clock_set_fast(setting_integer(common_settings, "KOMETPAY_FAST_TIME"));
     log_start(options->name);
     log_debug(setting_integer(common_settings, "KOMETPAY_LOG_DEBUG") != 0);
@@ -167,6 +199,7 @@ struct daemon *daemon_start(const struct daemon_options *options, int argc, char
     refuse_start(options->name, listeners_new(&daemon->listeners), EXIT_FAILURE);
     start_watchdog(daemon);
     log_event(LOG_DAEMON_STARTED, {"KOMETPAY_VERSION", KOMETPAY_VERSION});
+    warn_of_tests();
     return daemon;
 }
 

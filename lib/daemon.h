@@ -5,6 +5,7 @@
 #define LIB_DAEMON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "lib/error.h"
 #include "lib/loop.h"
@@ -14,12 +15,14 @@ struct daemon_options {
     const char *name;    /* "gatewayd" */
     const char *purpose; /* one line for --help */
     struct setting *settings;
+    size_t secret_bytes; /* of locked memory for secrets, a power of two; 0 = 1 MiB */
     /* Called when SIGTERM came: stop accepting, finish or park what runs, then daemon_done(). */
     void (*drain)(void *context);
 };
 
 struct daemon;
-/* Does all of the above up to the loop; exits with a message on bad arguments or settings. */
+/* Does all of the above up to the loop; exits with a message on bad arguments or settings. The
+ * options are borrowed until daemon_run returns. */
 struct daemon *daemon_start(const struct daemon_options *options, int argc, char **argv);
 struct loop *daemon_loop(struct daemon *daemon);
 void daemon_context(struct daemon *daemon, void *context); /* for drain */

@@ -23,7 +23,7 @@ struct log_field {
     const char *value; /* text; NULL leaves the field out */
 };
 
-void log_start(const char *program);
+void log_start(const char *program); /* borrowed for ever */
 /* Whether kinds of priority debug are written; at first they are not. */
 void log_debug(bool wanted);
 #define LOG_FIELDS_MAX 16

@@ -17,14 +17,13 @@
 #include <unistd.h>
 
 #include "lib/memory.h"
+#include "lib/supervisor.h"
 
 #define SECRET_MAX_BYTES (64u * 1024u)
 #define SECRET_BLOCK_MIN_BYTES 32
 /* A certificate with its chain, a bundle of CAs, a revocation list. */
 #define CREDENTIAL_MAX_BYTES SECRET_MAX_BYTES
 #define CREDENTIAL_PATH_BYTES 4096
-/* Below this limit of lockable memory MCL_FUTURE would make ordinary allocations fail. */
-#define LOCK_FUTURE_MIN_BYTES (256u * 1024u * 1024u)
 #define ACL_MAX_BYTES 512
 
 struct secret {
@@ -32,15 +31,25 @@ struct secret {
     char bytes[]; /* n, then a NUL */
 };
 
-static void lock_memory(void)
+static size_t heap_bytes;
+static bool locked;
+
+/* Everything we ever map is locked as soon as it is touched (MCL_ONFAULT: what is never used costs
+ * nothing), if we may lock without a limit. With one, MCL_FUTURE would make ordinary allocations
+ * and threads fail under load; then only the secure heap is sure never to be swapped. */
+static struct error *lock_memory(void)
 {
     struct rlimit limit;
-    int flags = MCL_CURRENT;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= LOCK_FUTURE_MIN_BYTES) {
-        flags |= MCL_FUTURE;
+    bool unlimited = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
+    int flags = MCL_CURRENT | MCL_ONFAULT | (unlimited ? MCL_FUTURE : 0);
+    bool done = mlockall(flags) == 0;
+    locked = done && unlimited;
+    if (!done && unlimited && supervisor_started_us()) {
+        return error_failed("secret_memory_unavailable",
+                            "systemd lets us lock our memory, and it can't be locked: %s",
+                            strerror(errno));
     }
-    /* Only tried: the secure heap has its own lock, and that one is required. */
-    (void)mlockall(flags);
+    return NULL;
 }
 
 struct error *secret_memory_start(size_t bytes)
@@ -66,8 +75,18 @@ struct error *secret_memory_start(size_t bytes)
         return error_failed("secret_memory_unavailable",
                             "%zu bytes of locked memory can't be had: raise LimitMEMLOCK", bytes);
     }
-    lock_memory();
-    return NULL;
+    heap_bytes = bytes;
+    return lock_memory();
+}
+
+bool secret_memory_locked(void)
+{
+    return locked;
+}
+
+size_t secret_memory_left(void)
+{
+    return heap_bytes - CRYPTO_secure_used();
 }
 
 struct secret *secret_new(const void *bytes, size_t n)

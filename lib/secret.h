@@ -12,14 +12,19 @@
 struct secret; /* opaque */
 
 /* Prepares the locked heap (OpenSSL's secure heap of `bytes`, a power of two), turns cores and
- * ptrace-by-others off, tries mlockall, and makes OpenSSL, libevent, curl and jansson wipe
- * what they free. Call it first in main, before any of those libraries is used.
+ * ptrace-by-others off, locks all memory where that is allowed without a limit (LimitMEMLOCK=
+ * infinity; a service of systemd is refused when it then fails), and makes OpenSSL, libevent, curl
+ * and jansson wipe what they free. Call it first in main, before any of those libraries is used.
  * Errors: secret_memory_unavailable. */
 struct error *secret_memory_start(size_t bytes) MUST_CHECK;
+/* Is all our memory locked, not only the secrets' heap? */
+bool secret_memory_locked(void);
+/* Bytes of the secrets' heap that are free; a secret takes the next power of two above its size. */
+size_t secret_memory_left(void);
 /* A copy of n bytes (n <= 64 KiB). The caller owns it. NULL only when the secure heap is full. */
 struct secret *secret_new(const void *bytes, size_t n);
-struct secret *secret_copy(const struct secret *s); /* NULL in, NULL out */
-/* Takes what `text` holds, wiping the source. */
+struct secret *secret_copy(const struct secret *s); /* NULL in, NULL out; NULL when full too */
+/* Takes what `text` holds, wiping the source. NULL when the heap is full; wiped all the same. */
 struct secret *secret_take_text(char *text);
 size_t secret_size(const struct secret *s);
 /* The bytes, followed by a NUL that is not counted; valid while the secret lives.

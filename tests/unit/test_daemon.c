@@ -268,6 +268,27 @@ static void arguments_and_settings_are_checked(void **state)
     assert_int_equal(unsetenv("KOMETPAY_FAST_TIME"), 0);
 }
 
+/* Time that runs faster is for tests: said where operations look, refused to a service. */
+static void fast_time_is_not_for_production(void **state)
+{
+    (void)state;
+    char text[4096];
+    assert_int_equal(setenv("KOMETPAY_FAST_TIME", "60", 1), 0);
+    pid_t child = spawn(NULL, -1);
+    assert_string_equal(notified(), "READY=1");
+    (void)notified();
+    assert_int_equal(kill(child, SIGTERM), 0);
+    (void)notified();
+    (void)notified();
+    assert_int_equal(end_of(child, text, sizeof text), 0);
+    assert_non_null(strstr(text, "waiting times are divided: for tests only KOMETPAY_FACTOR=60"));
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/run/credentials/testd.service", 1), 0);
+    assert_int_equal(end_of(spawn(NULL, -1), text, sizeof text), 6);
+    assert_non_null(strstr(text, "KOMETPAY_FAST_TIME is for tests"));
+    assert_int_equal(unsetenv("KOMETPAY_FAST_TIME"), 0);
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +298,7 @@ int main(void)
         cmocka_unit_test(the_passed_socket_is_taken_by_name),
         cmocka_unit_test(the_watchdog_is_fed),
         cmocka_unit_test(arguments_and_settings_are_checked),
+        cmocka_unit_test(fast_time_is_not_for_production),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
