@@ -1,4 +1,4 @@
-/* The event loop: libevent's, with timers and a queue of things to do on the next turn.
+/* The event loop: libevent's, with timers.
  * Must never run a handler from inside the call that asked for it. */
 #include "lib/loop.h"
 
@@ -8,17 +8,8 @@
 
 #include "lib/memory.h"
 
-struct soon {
-    struct soon *next;
-    timer_fired *fired;
-    void *context;
-};
-
 struct loop {
     struct event_base *base;
-    struct event *soon_event;
-    struct soon *soon_first;
-    struct soon **soon_end; /* where the next one is hung */
     bool stopped;
 };
 
@@ -27,26 +18,6 @@ struct timer {
     timer_fired *fired;
     void *context;
 };
-
-static const struct timeval AT_ONCE = {0, 0};
-
-/* Takes the whole queue first: what a handler adds waits for the next turn, so that sockets get
- * theirs in between. */
-static void soon_run(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    struct loop *loop = context;
-    struct soon *soon = loop->soon_first;
-    loop->soon_first = NULL;
-    loop->soon_end = &loop->soon_first;
-    while (soon != NULL) {
-        struct soon *next = soon->next;
-        soon->fired(soon->context);
-        free(soon);
-        soon = next;
-    }
-}
 
 /* Precise timers: with libevent's usual coarse clock a deadline's timer can fire some milliseconds
  * before clock_boot_ms() has reached the deadline. */
@@ -68,11 +39,6 @@ struct loop *loop_new(void)
 {
     struct loop *loop = memory_new(sizeof *loop);
     loop->base = base_new();
-    loop->soon_end = &loop->soon_first;
-    loop->soon_event = evtimer_new(loop->base, soon_run, loop);
-    if (loop->soon_event == NULL) {
-        abort();
-    }
     return loop;
 }
 
@@ -81,12 +47,6 @@ void loop_free(struct loop *loop)
     if (loop == NULL) {
         return;
     }
-    while (loop->soon_first != NULL) {
-        struct soon *soon = loop->soon_first;
-        loop->soon_first = soon->next;
-        free(soon);
-    }
-    event_free(loop->soon_event);
     event_base_free(loop->base);
     free(loop);
 }
@@ -152,19 +112,5 @@ void timer_free(struct timer *timer)
     if (timer != NULL) {
         event_free(timer->event);
         free(timer);
-    }
-}
-
-void loop_soon(struct loop *loop, timer_fired *fired, void *context)
-{
-    assert(fired != NULL);
-    struct soon *soon = memory_new(sizeof *soon);
-    soon->fired = fired;
-    soon->context = context;
-    bool first = loop->soon_first == NULL;
-    *loop->soon_end = soon;
-    loop->soon_end = &soon->next;
-    if (first && evtimer_add(loop->soon_event, &AT_ONCE) != 0) {
-        abort();
     }
 }

@@ -20,7 +20,5 @@ struct timer *timer_new(struct loop *loop, timer_fired *fired, void *context);
 void timer_arm(struct timer *timer, int64_t after_ms); /* re-arms if armed */
 void timer_disarm(struct timer *timer);
 void timer_free(struct timer *timer);
-/* Runs `fired` once on the next turn of the loop. */
-void loop_soon(struct loop *loop, timer_fired *fired, void *context);
 
 #endif
