@@ -19,6 +19,9 @@
 #define BREAKS_MAX 3u
 #define READ_BREAKS_MAX 1u
 #define BATCH_FAILURES_MAX 2u
+/* Longer than any pause of one who asks again (lib/clock.h's fast time does not shorten it: what
+ * ends here is a backend, not an interval of ours). */
+#define DOUBT_KEPT_MS (10 * 60 * 1000)
 
 /* -- Answers --------------------------------------------------------------------------------- */
 
@@ -72,14 +75,17 @@ static bool is_shutdown(const PGresult *failure)
            sqlstate_is(failure, "57P03");
 }
 
-static void settle_read(struct database *db, struct call *call)
+static void settle_read(struct database *db, struct call *call, bool replicated)
 {
     ExecStatusType status = PQresultStatus(call->result); /* FATAL_ERROR for NULL */
+    bool own = call->statement == &database_own_statements[OWN_SAFETY];
+    struct call_queue *again = own ? &db->own : &db->reads;
 
-    if (call->result == NULL || status == PGRES_PIPELINE_ABORTED || is_shutdown(call->result)) {
+    if (call->result == NULL || !replicated || status == PGRES_PIPELINE_ABORTED ||
+        is_shutdown(call->result)) {
         drop_result(call);
         if (call->breaks++ < READ_BREAKS_MAX) {
-            queue_push_front(&db->reads, call);
+            queue_push_front(again, call);
         } else {
             answer_unknown(call);
         }
@@ -87,7 +93,7 @@ static void settle_read(struct database *db, struct call *call)
         answer(call, DATABASE_DONE, NULL);
     } else if (is_conflict(call->result) && call->conflicts++ < CONFLICTS_MAX) {
         drop_result(call);
-        queue_push_front(&db->reads, call);
+        queue_push_front(again, call);
     } else {
         answer(call, DATABASE_ROLLED_BACK, database_error(call->statement, call->result));
     }
@@ -121,6 +127,22 @@ static bool certainly_rolled_back(const struct batch *batch)
            (batch->commit == COMMIT_ERROR && batch->server_done);
 }
 
+static void note_doubt(struct database *db)
+{
+    db->doubts++;
+    db->doubted_boot_ms = clock_boot_ms();
+}
+
+/* May what the server shows be missing on the standby? A barrier settles the doubts before it only
+ * once their backends have surely ended: one may still wait in its commit, and show its rows when
+ * that wait is cancelled, long after another lane's barrier. Who asks again and is kept waiting
+ * renews the doubt. */
+static bool in_doubt(const struct database *db)
+{
+    return db->doubts != db->doubts_settled ||
+           (db->doubted_boot_ms != 0 && clock_boot_ms() - db->doubted_boot_ms < DOUBT_KEPT_MS);
+}
+
 void database_settle(struct lane *lane)
 {
     struct database *db = lane->db;
@@ -130,7 +152,7 @@ void database_settle(struct lane *lane)
     bool doubt = write && !committed && !certainly_rolled_back(batch);
 
     if (doubt) {
-        db->doubts++;
+        note_doubt(db);
     } else if (committed && batch->barrier && batch->doubts > db->doubts_settled) {
         db->doubts_settled = batch->doubts;
     }
@@ -141,7 +163,7 @@ void database_settle(struct lane *lane)
         }
         db->running--;
         if (!write) {
-            settle_read(db, call);
+            settle_read(db, call, committed || !batch->barrier);
         } else if (committed) {
             answer(call, DATABASE_DONE, NULL);
         } else if (doubt) {
@@ -157,10 +179,15 @@ void database_settle(struct lane *lane)
 
 /* -- Gathering ------------------------------------------------------------------------------- */
 
-static void batch_fill(struct batch *batch, struct call_queue *queue, size_t max)
+static void batch_fill(struct batch *batch, struct call_queue *queue, size_t max, int64_t now)
 {
     while (batch->count < max && queue->count > 0) {
-        batch->calls[batch->count++] = queue_pop(queue);
+        struct call *call = queue_pop(queue);
+        if (call->deadline_boot_ms <= now) {
+            answer_late(call);
+        } else {
+            batch->calls[batch->count++] = call;
+        }
     }
 }
 
@@ -169,8 +196,9 @@ static bool lane_gather(struct database *db, struct lane *lane)
 {
     struct batch *batch = &lane->batch;
     bool writes = db->writes.count + db->singles.count > 0;
+    int64_t now = clock_boot_ms();
 
-    if (!writes && db->reads.count == 0) {
+    if (!writes && db->reads.count == 0 && db->own.count == 0) {
         return false;
     }
     batch->kind =
@@ -182,20 +210,28 @@ static bool lane_gather(struct database *db, struct lane *lane)
     batch->warned = false;
     batch->server_done = false;
     db->reads_next = batch->kind == STATEMENT_WRITE;
-    if (batch->kind == STATEMENT_READ) {
-        batch_fill(batch, &db->reads, DATABASE_READS_MAX);
-    } else if (db->singles.count > 0) {
-        batch_fill(batch, &db->singles, 1);
-    } else {
-        batch_fill(batch, &db->writes, DATABASE_BATCH_MAX);
-    }
     /* A commit in doubt may be applied here and not yet on the standby. Asked again, the same
-     * function writes nothing and its commit would wait for nobody; so the next commits carry a
-     * record of their own, whose replication proves that of everything before it. */
-    batch->barrier = db->doubts != db->doubts_settled;
+     * function writes nothing and its commit would wait for nobody, and a read waits for nobody at
+     * all; so what is asked next carries a record of its own, whose replication proves that of
+     * everything before it. Only our own look at the settings is no fact for anybody. */
+    batch->barrier = in_doubt(db);
     batch->doubts = db->doubts;
+    if (db->own.count > 0) {
+        batch->kind = STATEMENT_READ;
+        batch->barrier = false;
+        batch_fill(batch, &db->own, 1, now);
+    } else if (batch->kind == STATEMENT_READ) {
+        batch_fill(batch, &db->reads, DATABASE_READS_MAX, now);
+    } else if (db->singles.count > 0) {
+        batch_fill(batch, &db->singles, 1, now);
+    } else {
+        batch_fill(batch, &db->writes, DATABASE_BATCH_MAX, now);
+    }
     db->running += batch->count;
-    return true;
+    if (batch->count == 0) {
+        database_pump_soon(db); /* all of these were late; others may wait */
+    }
+    return batch->count > 0;
 }
 
 static void pump(evutil_socket_t fd, short what, void *context)
@@ -256,7 +292,9 @@ static void expire_lane(struct database *db, struct lane *lane, int64_t now)
         }
         batch->calls[i] = NULL;
         db->running--;
-        db->doubts += batch->kind == STATEMENT_WRITE;
+        if (batch->kind == STATEMENT_WRITE) {
+            note_doubt(db);
+        }
         drop_result(call);
         answer_unknown(call);
     }
@@ -306,7 +344,7 @@ static void check_safety(struct database *db, int64_t now)
     call->context = db;
     db->checking = true;
     db->next_check_boot_ms = now + SAFETY_EVERY_MS;
-    queue_push(&db->reads, call);
+    queue_push(&db->own, call);
     database_pump_soon(db);
 }
 
@@ -329,6 +367,7 @@ static void tick(evutil_socket_t fd, short what, void *context)
     expire_queue(&db->writes, now);
     expire_queue(&db->singles, now);
     expire_queue(&db->reads, now);
+    expire_queue(&db->own, now);
     for (unsigned i = 0; i < db->options.lanes; i++) {
         expire_lane(db, &db->lanes[i], now);
     }
@@ -378,7 +417,6 @@ struct database *database_new(struct loop *loop, const struct database_options *
 
     assert(options->lanes >= 1 && options->lanes <= DATABASE_LANES_MAX);
     assert(options->call_timeout_ms > 0 && options->queue_max > 0);
-    assert(options->listen_channel == NULL || options->on_notify != NULL);
     db->options = *options;
     db->loop = loop;
     /* What an earlier process left in doubt is in doubt for us too. */
@@ -398,7 +436,7 @@ void database_free(struct database *db)
     if (db == NULL) {
         return;
     }
-    struct call_queue *queues[] = {&db->writes, &db->singles, &db->reads, &db->refused};
+    struct call_queue *queues[] = {&db->writes, &db->singles, &db->reads, &db->own, &db->refused};
     for (size_t q = 0; q < sizeof queues / sizeof queues[0]; q++) {
         for (struct call *call = queue_pop(queues[q]); call != NULL; call = queue_pop(queues[q])) {
             answer_late(call);
@@ -427,8 +465,8 @@ bool database_ready(const struct database *db)
 
 size_t database_depth(const struct database *db)
 {
-    size_t all =
-        db->writes.count + db->singles.count + db->reads.count + db->refused.count + db->running;
+    size_t all = db->writes.count + db->singles.count + db->reads.count + db->own.count +
+                 db->refused.count + db->running;
 
     return all - (db->checking && all > 0 ? 1u : 0u);
 }

@@ -6,7 +6,8 @@
  * caller asks again with the same idempotent function; that commit then carries a record of its
  * own, so that it waits for the standby even if the function finds its row and writes nothing.
  * Refuses to serve (stays not ready and says so in the journal) while fsync, full_page_writes or
- * synchronous_commit is off, or the server is read-only, or the schema version differs. */
+ * synchronous_commit is off, or the server is read-only, or a function is missing or has other
+ * parameters or columns than ours (which a missing migration shows by). */
 #ifndef LIB_DATABASE_H
 #define LIB_DATABASE_H
 
@@ -50,17 +51,16 @@ struct database;
 struct database_options {
     const struct statement *statements; /* array, borrowed for ever */
     size_t count;
-    unsigned lanes;          /* 1..8 */
-    int64_t call_timeout_ms; /* our own deadline for one call, e.g. 5000 */
-    unsigned queue_max;      /* calls waiting; above it a call is refused: database_busy */
-    const char *application_name;
-    const char *listen_channel; /* NULL, or LISTEN on it: see on_notify */
-    /* Also called with "" after each (re)connect: what was told meanwhile is lost, so look. */
-    void (*on_notify)(void *context, const char *payload);
+    unsigned lanes;               /* 1..8 */
+    int64_t call_timeout_ms;      /* our own deadline for one call, e.g. 5000 */
+    unsigned queue_max;           /* calls waiting; above it a call is refused: database_busy */
+    const char *application_name; /* borrowed for ever */
     void (*on_ready)(void *context, bool ready); /* every change */
     void *context;
 };
-/* Connects (libpq's own variables, PGHOST ...) and reconnects for ever with back-off. */
+/* Connects (libpq's own variables, PGHOST ...) and reconnects for ever with back-off. Of several
+ * hosts each try takes the next. A name is resolved by libpq, which blocks: numbers in PGHOSTADDR
+ * do not. */
 struct database *database_new(struct loop *loop, const struct database_options *options);
 /* Answers what still waits (ROLLED_BACK) or runs (UNKNOWN); these `done` must not call again. Not
  * from inside a callback of the database. */

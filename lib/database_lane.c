@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/database_host.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 
@@ -68,10 +69,6 @@ static void lane_ready(struct lane *lane)
     evtimer_del(lane->timer);
     lane->state = LANE_IDLE;
     database_lanes_changed(lane->db);
-    if (lane->number == 0 && lane->db->options.listen_channel != NULL) {
-        /* What was told while nobody listened is gone: look for yourself. */
-        lane->db->options.on_notify(lane->db->options.context, "");
-    }
     database_pump_soon(lane->db);
 }
 
@@ -132,23 +129,11 @@ static bool lane_answer(struct lane *lane)
     return true;
 }
 
-static void lane_notifications(struct lane *lane)
-{
-    for (PGnotify *n = PQnotifies(lane->conn); n != NULL; n = PQnotifies(lane->conn)) {
-        lane->db->options.on_notify(lane->db->options.context, n->extra);
-        PQfreemem(n);
-    }
-}
-
 static void lane_answers(struct lane *lane)
 {
     while (lane_answer(lane)) {
     }
     bool finished = lane->step_count > 0 && lane->step_at == lane->step_count;
-    if (lane->db->options.listen_channel != NULL && lane->number == 0) {
-        (void)PQisBusy(lane->conn); /* parses what an idle connection received */
-        lane_notifications(lane);
-    }
     if (finished) {
         lane->step_count = 0;
         lane->step_at = 0;
@@ -233,6 +218,10 @@ void lane_lose(struct lane *lane, const char *reason)
 {
     bool busy = lane->state == LANE_BUSY;
 
+    if (lane->state == LANE_CONNECTING || lane->state == LANE_PREPARING) {
+        lane->host_at++; /* silent, refused, or not fit to serve: the next one */
+    }
+
     if (reason != NULL && (lane->failures == 0 || lane->failures % 64 == 32)) {
         char line[160];
         snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
@@ -309,9 +298,27 @@ static void lane_poll(struct lane *lane)
 
 static void lane_connect(struct lane *lane)
 {
-    const char *const names[] = {"fallback_application_name", "client_encoding",  "keepalives_idle",
-                                 "keepalives_interval",       "keepalives_count", NULL};
-    const char *const values[] = {lane->db->options.application_name, "UTF8", "10", "5", "3", NULL};
+    struct database_host host;
+    (void)database_host(lane->host_at, &host);
+    /* An empty value is libpq's default. */
+    const char *const names[] = {"fallback_application_name",
+                                 "client_encoding",
+                                 "keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "host",
+                                 "hostaddr",
+                                 "port",
+                                 NULL};
+    const char *const values[] = {lane->db->options.application_name,
+                                  "UTF8",
+                                  "10",
+                                  "5",
+                                  "3",
+                                  host.host,
+                                  host.address,
+                                  host.port,
+                                  NULL};
 
     lane->conn = PQconnectStartParams(names, values, 0);
     assert(lane->conn != NULL);

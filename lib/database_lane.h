@@ -31,7 +31,6 @@ struct call {
     unsigned conflicts;      /* 40001 and 40P01 */
     unsigned breaks;         /* connections that broke while it certainly had no effect */
     bool alone;              /* must not share a transaction any more */
-    bool internal;           /* the safety check: not counted */
 };
 
 /* One block: the call, the pointers, copies of the texts. Give back with free(). */
@@ -86,7 +85,6 @@ enum step_kind {
     STEP_PREPARE,
     STEP_DESCRIBE,
     STEP_SAFETY,
-    STEP_LISTEN,
 };
 
 struct step {
@@ -103,6 +101,7 @@ struct lane {
     struct event *readable;
     struct event *writable;
     struct event *timer; /* next try, or end of patience with a connect */
+    unsigned host_at;    /* which of several hosts is tried */
     unsigned failures;   /* tries that failed in a row */
     struct step *steps;  /* what the server owes us, in order */
     size_t step_count;
@@ -122,6 +121,7 @@ struct database {
     struct call_queue writes;  /* to be gathered */
     struct call_queue singles; /* each in its own transaction */
     struct call_queue reads;
+    struct call_queue own;     /* our look at the settings */
     struct call_queue refused; /* over queue_max: answered on the next turn */
     size_t running;
     struct event *pump;
@@ -132,6 +132,7 @@ struct database {
     bool checking;   /* the safety check is under way */
     int64_t next_check_boot_ms;
     uint64_t doubts;         /* commits in doubt so far */
+    int64_t doubted_boot_ms; /* the last of them; 0 = none */
     uint64_t doubts_settled; /* of these, passed by a barrier that was replicated */
     char last_problem[256];
     int64_t last_problem_boot_ms;

@@ -1,6 +1,7 @@
 /* Results of PostgreSQL as rows and errors.
  * Must never put a DETAIL of the server into an error: it quotes values. */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,15 @@ int64_t rows_int(const struct rows *rows, size_t row, const char *column)
 {
     const char *text = rows_text(rows, row, column);
 
-    return text == NULL ? 0 : (int64_t)strtoll(text, NULL, 10);
+    if (text == NULL) {
+        return 0;
+    }
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    /* Money comes this way: a column of another type is our bug, and no number at all. */
+    assert(end != text && *end == '\0' && errno == 0);
+    return value;
 }
 
 bool rows_bool(const struct rows *rows, size_t row, const char *column)

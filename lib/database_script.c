@@ -85,6 +85,7 @@ static bool lane_send_writes(struct lane *lane)
     return lane_send_own(lane, OWN_COMMIT, STEP_COMMIT) && lane_send_sync(lane);
 }
 
+/* Each on its own; what they saw is true for ever once the barrier behind them is committed. */
 static bool lane_send_reads(struct lane *lane)
 {
     for (unsigned i = 0; i < lane->batch.count; i++) {
@@ -92,7 +93,13 @@ static bool lane_send_reads(struct lane *lane)
             return false;
         }
     }
-    return true;
+    if (!lane->batch.barrier) {
+        return true;
+    }
+    lane->batch.commit = COMMIT_QUEUED;
+    return lane_send_own(lane, OWN_BEGIN, STEP_BEGIN) &&
+           lane_send_own(lane, OWN_BARRIER, STEP_BARRIER) &&
+           lane_send_own(lane, OWN_COMMIT, STEP_COMMIT) && lane_send_sync(lane);
 }
 
 bool lane_send_batch(struct lane *lane)
@@ -124,18 +131,6 @@ bool lane_send_preparations(struct lane *lane)
     if (!lane_send_own(lane, OWN_SAFETY, STEP_SAFETY)) {
         return false;
     }
-    if (lane->number == 0 && db->options.listen_channel != NULL) {
-        char *name = PQescapeIdentifier(lane->conn, db->options.listen_channel,
-                                        strlen(db->options.listen_channel));
-        char sql[160];
-        assert(name != NULL);
-        snprintf(sql, sizeof sql, "LISTEN %s", name);
-        PQfreemem(name);
-        if (!PQsendQueryParams(lane->conn, sql, 0, NULL, NULL, NULL, NULL, 0)) {
-            return false;
-        }
-        lane_note_step(lane, STEP_LISTEN, 0);
-    }
     return lane_send_sync(lane);
 }
 
@@ -162,9 +157,8 @@ void answer_preparation(struct lane *lane, struct step step, PGresult *result)
     ExecStatusType status = PQresultStatus(result);
 
     if (status == PGRES_FATAL_ERROR) {
-        const char *what =
-            step.kind == STEP_LISTEN ? "LISTEN" : statement_at(lane, step.index)->name;
-        lane_problem(lane, what, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+        lane_problem(lane, statement_at(lane, step.index)->name,
+                     PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
     } else if (step.kind == STEP_DESCRIBE) {
         answer_describe(lane, statement_at(lane, step.index), result);
     } else if (step.kind == STEP_SAFETY && status != PGRES_PIPELINE_ABORTED) {

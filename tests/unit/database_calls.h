@@ -59,16 +59,6 @@ struct outcome {
 
 static struct loop *loop;
 static struct database *db;
-static int notified;
-static char notification[64];
-
-static void on_notify(void *context, const char *payload)
-{
-    (void)context;
-    notified++;
-    snprintf(notification, sizeof notification, "%s", payload);
-}
-
 static void on_done(void *context, enum database_outcome outcome, const struct rows *rows,
                     const struct error *e)
 {
@@ -115,9 +105,7 @@ static void start(const char *folder, unsigned lanes)
                                              .lanes = lanes,
                                              .call_timeout_ms = 8000,
                                              .queue_max = 1000,
-                                             .application_name = "test_database",
-                                             .listen_channel = "komet",
-                                             .on_notify = on_notify};
+                                             .application_name = "test_database"};
 
     setenv("PGHOST", folder, 1);
     loop = loop_new();
@@ -141,6 +129,12 @@ static void put_until(struct outcome *o, const char *id, const char *n, int64_t 
 static void put(struct outcome *o, const char *id, const char *n)
 {
     put_until(o, id, n, 0);
+}
+
+static void get_until(struct outcome *o, const char *id, int64_t deadline)
+{
+    *o = (struct outcome){0};
+    database_call(db, &STATEMENT[ITEM_GET], (const char *const[]){id}, deadline, on_done, o);
 }
 
 static void call_one(struct outcome *o, int statement, const char *parameter)
