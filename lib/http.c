@@ -322,9 +322,9 @@ static void fill_result(struct exchange *x, CURLcode code, struct http_result *r
     long size = 0;
     const char *type = NULL;
 
-    curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &size);
-    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &result->status);
-    curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
+    must(curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &size) == CURLE_OK);
+    must(curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &result->status) == CURLE_OK);
+    must(curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK);
     result->curl_code = (int)code;
     /* Stricter than the size alone: a write that TLS holds back half-done counts as sent. */
     result->nothing_sent = size == 0 && x->sendings == 0;
@@ -344,7 +344,7 @@ static void fill_result(struct exchange *x, CURLcode code, struct http_result *r
 /* The socket, the secrets and what curl holds. */
 static void close_exchange(struct exchange *x)
 {
-    curl_multi_remove_handle(x->client->multi, x->easy);
+    must(curl_multi_remove_handle(x->client->multi, x->easy) == CURLM_OK);
     curl_easy_cleanup(x->easy);
     pocket_give_back(x->client, x->pocket);
     curl_slist_free_all(x->headers);
@@ -408,7 +408,7 @@ static void on_socket(evutil_socket_t fd, short what, void *context)
     int flags = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
     int running = 0;
 
-    curl_multi_socket_action(client->multi, fd, flags, &running);
+    must(curl_multi_socket_action(client->multi, fd, flags, &running) == CURLM_OK);
     finish_all_done(client);
 }
 
@@ -419,7 +419,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    must(curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running) == CURLM_OK);
     finish_all_done(client);
 }
 
@@ -438,9 +438,8 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, v
     short kind = (short)((what & CURL_POLL_IN ? EV_READ : 0) |
                          (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
     event = event_new(loop_base(client->loop), fd, kind, on_socket, client);
-    must(event != NULL);
-    event_add(event, NULL);
-    curl_multi_assign(client->multi, fd, event);
+    must(event != NULL && event_add(event, NULL) == 0);
+    must(curl_multi_assign(client->multi, fd, event) == CURLM_OK);
     return 0;
 }
 
@@ -453,7 +452,7 @@ static int watch_time(CURLM *multi, long ms, void *context)
         evtimer_del(client->timer);
     } else {
         struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-        evtimer_add(client->timer, &tv);
+        must(evtimer_add(client->timer, &tv) == 0);
     }
     return 0;
 }
@@ -466,14 +465,15 @@ struct http_client *http_client_new(struct loop *loop, const char *ca_file)
                               memory_strdup, memory_calloc) == CURLE_OK);
     client->loop = loop;
     client->ca_file = ca_file == NULL ? NULL : strdup(ca_file);
+    must(ca_file == NULL || client->ca_file != NULL); /* without it we would trust others */
     client->multi = curl_multi_init();
     client->timer = evtimer_new(loop_base(loop), on_timeout, client);
     must(client->multi != NULL && client->timer != NULL);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, watch_time);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    must(curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, watch_time) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK);
     return client;
 }
 

@@ -17,7 +17,7 @@
 #define HTTP_HEADERS_MAX 8
 
 struct http_request {
-    const char *method; /* GET, POST, PUT, DELETE */
+    const char *method; /* GET, POST, PUT, DELETE; borrowed */
     char url[2048];
     const char *headers[HTTP_HEADERS_MAX]; /* "Accept: application/json"; NULL ends; borrowed */
     struct secret *secret_header;          /* a whole header line such as "api-key: ..."; owned */
