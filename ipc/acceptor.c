@@ -9,8 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+
 #define ACCEPT_MAX_A_TURN 16
 #define EXHAUSTED_PAUSE_MS 100
+#define EXHAUSTED_LOG_INTERVAL_MS 1000
 
 struct acceptor {
     int fd, reserve_fd;
@@ -18,12 +23,22 @@ struct acceptor {
     struct timer *pause; /* after the process ran out of descriptors */
     acceptor_taken *accepted;
     void *context;
+    int64_t logged_boot_ms;
     bool full;
 };
 
 static int reserve(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void log_exhausted(struct acceptor *acceptor)
+{
+    int64_t now = clock_boot_ms();
+    if (now - acceptor->logged_boot_ms >= EXHAUSTED_LOG_INTERVAL_MS) {
+        acceptor->logged_boot_ms = now;
+        log_event(LOG_PEER_REFUSED, {"KOMETPAY_REASON", "out of descriptors"});
+    }
 }
 
 static void exhausted(struct acceptor *acceptor)
@@ -33,6 +48,7 @@ static void exhausted(struct acceptor *acceptor)
         int fd = accept4(acceptor->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             close(fd);
+            log_exhausted(acceptor);
         }
     }
     acceptor->reserve_fd = reserve();
@@ -74,8 +90,8 @@ static void on_pause_over(void *context)
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, acceptor_taken *accepted,
                               void *context)
 {
-    struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
-    if (!acceptor || evutil_make_socket_nonblocking(listen_fd) != 0) {
+    struct acceptor *acceptor = memory_new(sizeof(*acceptor));
+    if (evutil_make_socket_nonblocking(listen_fd) != 0) {
         abort();
     }
     acceptor->fd = listen_fd;

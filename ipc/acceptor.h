@@ -1,5 +1,6 @@
 /* Accepts connections on a listening socket without ever spinning: pauses while the server is full
- * or the process is out of descriptors. */
+ * or the process is out of descriptors. For a server's own sockets, and for a door that knows its
+ * peers by other means before it hands them to ipc_server_adopt (TLS). */
 #ifndef IPC_ACCEPTOR_H
 #define IPC_ACCEPTOR_H
 

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ipc/buffer.h"
+#include "ipc/callee.h"
 #include "ipc/client.h"
 #include "ipc/frame.h"
 #include "ipc/message_table.h"
@@ -20,7 +20,7 @@ static struct error *wait_for(int fd, short events, int64_t deadline_boot_ms)
     for (;;) {
         int64_t left_ms = deadline_boot_ms - clock_boot_ms();
         if (left_ms <= 0) {
-            return error_failed("deadline_passed", "No answer came in time.");
+            return callee_late();
         }
         struct pollfd poller = {.fd = fd, .events = events};
         int n = poll(&poller, 1, left_ms < 60000 ? (int)left_ms : 60000);
@@ -28,39 +28,14 @@ static struct error *wait_for(int fd, short events, int64_t deadline_boot_ms)
             return NULL;
         }
         if (n < 0 && errno != EINTR) {
-            return error_failed("ipc_lost", "Waiting failed: %s.", strerror(errno));
+            return callee_lost(strerror(errno));
         }
     }
-}
-
-static struct error *connect_to(const char *path, int64_t deadline_boot_ms, int *out)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t n = strlen(path);
-    if (n >= sizeof(address.sun_path)) {
-        return error_failed("ipc_unreachable", "The socket's path is too long.");
-    }
-    memcpy(address.sun_path, path, n + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return error_failed("ipc_unreachable", "No socket: %s.", strerror(errno));
-    }
-    while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        /* EAGAIN: the backlog is full; there is no event to wait for. */
-        if ((errno != EAGAIN && errno != EINTR) || clock_boot_ms() >= deadline_boot_ms) {
-            struct error *e = error_failed("ipc_unreachable", "The daemon can't be reached: %s.",
-                                           strerror(errno));
-            close(fd);
-            return e;
-        }
-        poll(NULL, 0, 10);
-    }
-    *out = fd;
-    return NULL;
 }
 
 /* All of a frame or none: what fails before the last byte left was certainly not executed. */
-static struct error *send_all(int fd, const char *bytes, size_t n, int64_t deadline_boot_ms)
+static struct error *send_all(int fd, const char *path, const char *bytes, size_t n,
+                              int64_t deadline_boot_ms)
 {
     while (n > 0) {
         ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
@@ -70,10 +45,11 @@ static struct error *send_all(int fd, const char *bytes, size_t n, int64_t deadl
         } else if (errno == EAGAIN) {
             struct error *e = wait_for(fd, POLLOUT, deadline_boot_ms);
             if (e) {
-                return e;
+                error_free(e);
+                return callee_unreachable(path, "it doesn't read its requests");
             }
         } else if (errno != EINTR) {
-            return error_failed("ipc_unreachable", "The daemon closed the connection.");
+            return callee_unreachable(path, "closed by the callee");
         }
     }
     return NULL;
@@ -92,7 +68,7 @@ static struct error *receive_all(int fd, char *bytes, size_t n, int64_t deadline
                 return e;
             }
         } else if (got == 0 || errno != EINTR) {
-            return error_failed("ipc_lost", "The connection broke while the request ran.");
+            return callee_lost("closed by the callee");
         }
     }
     return NULL;
@@ -110,11 +86,11 @@ static struct error *read_answer(int fd, const struct message_row *row, int64_t 
     e = frame_parse(head, &header);
     if (e) {
         error_free(e);
-        return error_failed("ipc_lost", "The answer isn't a frame.");
+        return callee_lost("the answer isn't a frame");
     }
     *type = (enum message_type)header.type;
     if (!(header.flags & FRAME_ANSWER) || (*type != row->answer && *type != MESSAGE_ERROR)) {
-        return error_failed("ipc_lost", "The answer is of another type.");
+        return callee_lost("the answer is of another type");
     }
     struct buffer payload = {0};
     buffer_grow(&payload, header.length);
@@ -123,7 +99,7 @@ static struct error *read_answer(int fd, const struct message_row *row, int64_t 
     if (!e) {
         e = message_decode(*type, payload.bytes, header.length, answer);
         if (e) {
-            struct error *unread = error_failed("ipc_lost", "The answer can't be read.");
+            struct error *unread = callee_lost("the answer can't be read");
             unread = error_wrap(unread, "%s %s", e->code, e->field);
             error_free(e);
             e = unread;
@@ -133,17 +109,21 @@ static struct error *read_answer(int fd, const struct message_row *row, int64_t 
     return e;
 }
 
-static struct error *exchange(int fd, const struct message_row *row, const void *message,
-                              int64_t deadline_boot_ms, enum message_type *type, void **answer)
+static struct error *exchange(int fd, const char *path, const struct message_row *row,
+                              const void *message, int64_t deadline_boot_ms,
+                              enum message_type *type, void **answer)
 {
     static const char ROOM[FRAME_HEADER_BYTES];
     struct buffer out = {0};
     buffer_add(&out, ROOM, sizeof(ROOM));
     struct error *e = message_write(row->type, message, &out);
     if (!e) {
-        int64_t left_ms = deadline_boot_ms - clock_boot_ms();
+        int64_t now = clock_boot_ms();
+        int64_t left_ms = deadline_boot_ms - now;
         struct frame_header header = {
             .version = FRAME_VERSION,
+            .flags = FRAME_SENT_AT,
+            .sent_ms = (uint32_t)now,
             .type = (uint16_t)row->type,
             .length = (uint32_t)(out.used - sizeof(ROOM)),
             .left_ms = left_ms < 1            ? 1
@@ -152,7 +132,7 @@ static struct error *exchange(int fd, const struct message_row *row, const void 
             .correlation = 1,
         };
         frame_write(&header, (uint8_t *)out.bytes);
-        e = send_all(fd, out.bytes, out.used, deadline_boot_ms);
+        e = send_all(fd, path, out.bytes, out.used, deadline_boot_ms);
     }
     buffer_free(&out);
     return e ? e : read_answer(fd, row, deadline_boot_ms, type, answer);
@@ -169,17 +149,14 @@ struct error *ipc_call_once(const char *path, enum message_type type, const void
     }
     int64_t deadline_boot_ms = clock_boot_ms() + timeout_ms;
     int fd = -1;
-    struct error *e = connect_to(path, deadline_boot_ms, &fd);
+    struct error *e = callee_connect(path, deadline_boot_ms, &fd);
     if (e) {
         return e;
     }
-    e = exchange(fd, row, message, deadline_boot_ms, answer_type, answer);
+    e = exchange(fd, path, row, message, deadline_boot_ms, answer_type, answer);
     close(fd);
     if (!e && *answer_type == MESSAGE_ERROR) {
-        const struct msg_error *told = *answer;
-        e = strcmp(told->code, "answer_invalid") == 0
-                ? error_failed("ipc_lost", "The callee could not write its answer.")
-                : error_refused(told->code, told->field, "%s", told->sentence);
+        e = callee_told(*answer);
         message_free(MESSAGE_ERROR, *answer);
         *answer = NULL;
     }

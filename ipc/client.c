@@ -3,19 +3,17 @@
 #include "ipc/client.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include "ipc/callee.h"
 #include "ipc/connection.h"
 #include "ipc/message_table.h"
 #include "lib/clock.h"
 
-#define CALLS_MAX 65536u /* in flight; a bound, far above what a daemon's server admits */
 #define NONE UINT32_MAX
+/* Requests that the callee hasn't taken; above it a call ends as unreachable. */
+#define WAITING_MAX_BYTES (1024u * 1024u)
 
 /* A call's correlation id is its generation and its slot: an answer that comes after the deadline
  * finds the slot's generation changed, and is dropped. */
@@ -72,7 +70,7 @@ static uint32_t call_take(struct ipc_client *client)
     if (client->free_first == NONE) {
         uint32_t before = client->call_count;
         uint32_t count = before ? before * 2 : 16;
-        if (count > CALLS_MAX) {
+        if (count > IPC_CALLS_MAX) {
             return NONE;
         }
         struct call *calls = realloc(client->calls, count * sizeof(*calls));
@@ -110,11 +108,6 @@ static void decide(struct ipc_client *client, uint32_t slot, struct error *e)
     assert(!client->calls[slot].e);
     client->calls[slot].e = e;
     event_active(client->wake, EV_TIMEOUT, 0);
-}
-
-static struct error *deadline_error(void)
-{
-    return error_failed("deadline_passed", "No answer came in time.");
 }
 
 static void tell_decided(struct ipc_client *client)
@@ -158,32 +151,12 @@ static void on_timer(void *context)
             continue;
         }
         if (call->deadline_boot_ms <= now) {
-            decide(client, slot, deadline_error());
+            decide(client, slot, callee_late());
         } else if (!earliest || call->deadline_boot_ms < earliest) {
             earliest = call->deadline_boot_ms;
         }
     }
     arm(client, earliest);
-}
-
-static struct error *lost_error(const char *reason)
-{
-    struct error *e = error_failed("ipc_lost", "The connection broke while the request ran.");
-    return error_wrap(e, "%s", reason);
-}
-
-/* answer_invalid: the callee did the work and could not write what came of it. */
-static struct error *told_error(const struct msg_error *told)
-{
-    return strcmp(told->code, "answer_invalid") == 0
-               ? lost_error("the callee could not write its answer")
-               : error_refused(told->code, told->field, "%s", told->sentence);
-}
-
-static struct error *unreachable_error(const char *path, const char *reason)
-{
-    struct error *e = error_failed("ipc_unreachable", "The daemon can't be reached.");
-    return error_wrap(e, "%s: %s", path, reason);
 }
 
 /* What had left wholly may have been executed; of the rest the callee can't have seen the end. */
@@ -194,8 +167,8 @@ static void drop_connection(struct ipc_client *client, const char *reason)
         struct call *call = &client->calls[slot];
         if (call->running && !call->e && call->connection_number == client->connection_number) {
             decide(client, slot,
-                   call->end <= written ? lost_error(reason)
-                                        : unreachable_error(client->path, reason));
+                   call->end <= written ? callee_lost(reason)
+                                        : callee_unreachable(client->path, reason));
         }
     }
     connection_free(client->connection);
@@ -222,16 +195,16 @@ static void call_answered(struct ipc_client *client, uint32_t slot,
     void *answer = NULL;
     struct error *e = NULL;
     if (!(header->flags & FRAME_ANSWER) || (type != row->answer && type != MESSAGE_ERROR)) {
-        e = lost_error("the answer is of another type");
+        e = callee_lost("the answer is of another type");
     } else {
         e = message_decode(type, payload, header->length, &answer);
         if (e) {
-            struct error *unread = lost_error("the answer can't be read");
+            struct error *unread = callee_lost("the answer can't be read");
             unread = error_wrap(unread, "%s %s", e->code, e->field);
             error_free(e);
             e = unread;
         } else if (type == MESSAGE_ERROR) {
-            e = told_error(answer);
+            e = callee_told(answer);
         }
     }
     call_end(client, slot, e, type, e ? NULL : answer);
@@ -259,6 +232,7 @@ static void on_frame(void *context, const struct frame_header *header, const cha
     leave(client);
 }
 
+static const struct connection_options CALL_OPTIONS = {.side = CONNECTION_CALLS};
 static const struct connection_events CALL_EVENTS = {
     .frame = on_frame,
     .bad_frame = on_bad_frame,
@@ -267,46 +241,50 @@ static const struct connection_events CALL_EVENTS = {
 
 static struct error *client_connect(struct ipc_client *client)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t n = strlen(client->path);
-    if (n >= sizeof(address.sun_path)) {
-        return unreachable_error(client->path, "path too long");
+    int fd;
+    struct error *e = callee_connect(client->path, 0, &fd);
+    if (!e) {
+        client->connection_number++;
+        client->connection = connection_new(client->loop, fd, &CALL_OPTIONS, &CALL_EVENTS, client);
     }
-    memcpy(address.sun_path, client->path, n + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return unreachable_error(client->path, strerror(errno));
-    }
-    /* UNIX sockets connect at once or fail; a full backlog is a failure too (EAGAIN). */
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        struct error *e = unreachable_error(client->path, strerror(errno));
-        close(fd);
-        return e;
-    }
-    client->connection_number++;
-    client->connection = connection_new(client->loop, fd, 0, &CALL_EVENTS, client);
-    return NULL;
+    return e;
 }
 
-/* One try on the present connection. True when the frame is on its way or refused for good; false
- * when the callee had closed the connection before a byte of this frame left. */
+/* Sends on the present connection, or on a new one. A refusal, too, means that nothing left. */
+static struct error *client_send(struct ipc_client *client, struct frame_header header,
+                                 const void *message)
+{
+    if (client->connection && connection_over(client->connection)) {
+        drop_connection(client, "closed by the callee");
+    }
+    if (!client->connection) {
+        struct error *e = client_connect(client);
+        if (e) {
+            return e;
+        }
+    }
+    /* The callee takes no more just now. Those in flight are its business; this one isn't yet. */
+    if (connection_waiting(client->connection) > WAITING_MAX_BYTES) {
+        return callee_unreachable(client->path, "it doesn't read its requests");
+    }
+    return connection_send(client->connection, header, message);
+}
+
+/* One try. True when the frame is on its way or refused for good; false when the callee had closed
+ * the connection before all of the frame left. */
 static bool call_try(struct ipc_client *client, uint32_t slot, struct frame_header header,
                      const void *message)
 {
     struct call *call = &client->calls[slot];
-    struct error *e = client->connection ? NULL : client_connect(client);
-    if (!e) {
-        e = connection_send(client->connection, header, message);
-    }
+    struct error *e = client_send(client, header, message);
     if (e) {
         decide(client, slot, e);
         return true;
     }
-    uint64_t queued = connection_queued(client->connection);
-    bool gone = connection_failed(client->connection);
-    call->end = queued;
+    call->end = connection_queued(client->connection);
     call->connection_number = client->connection_number;
-    return !gone || connection_written(client->connection) >= queued;
+    return !connection_over(client->connection) ||
+           connection_written(client->connection) >= call->end;
 }
 
 void ipc_call(struct ipc_client *client, enum message_type type, const void *message,
@@ -325,11 +303,15 @@ void ipc_call(struct ipc_client *client, enum message_type type, const void *mes
     struct frame_header header = {.type = (uint16_t)type,
                                   .correlation = (uint64_t)call->generation << 32 | slot};
     if (deadline_boot_ms) {
-        int64_t left_ms = deadline_boot_ms - clock_boot_ms();
+        int64_t now = clock_boot_ms();
+        int64_t left_ms = deadline_boot_ms - now;
         if (left_ms <= 0) {
-            decide(client, slot, deadline_error());
+            decide(client, slot,
+                   callee_unreachable(client->path, "the time was over before it was sent"));
             return;
         }
+        header.flags = FRAME_SENT_AT;
+        header.sent_ms = (uint32_t)now;
         header.left_ms = left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX;
         arm(client, deadline_boot_ms);
     }

@@ -14,35 +14,42 @@
 #include "lib/clock.h"
 
 #define ENDING_MAX_MS 5000
-#define CHOKED_TAKEN_MIN_BYTES 4096u /* in each header timeout, by a peer that lets much wait */
-
-static const char UNREAD[] = "doesn't read its answers";
+#define CHOKED_TAKEN_MIN_BYTES 4096u /* in each frame timeout, by a caller that lets much wait */
 
 struct connection {
     struct loop *loop;
     struct bufferevent *stream;
     int fd; /* for writing past the bufferevent; -1 with TLS */
+    struct connection_options options;
     const struct connection_events *events;
     void *context;
-    int64_t header_timeout_ms;
     int64_t received_boot_ms;
-    struct timer *timer; /* what has begun must end: a frame, a choked or an ending connection */
+    struct timer *timer; /* a frame that has begun must end; so must an ending connection */
+    struct timer *stall; /* armed while answers wait: some must have left when it fires */
     struct event *wake;  /* continues on the next turn of the loop */
     struct buffer out;   /* one frame at a time, wiped after each */
     uint64_t queued;
-    uint64_t choked_written; /* how much had left when the timer began */
-    const char *failed;      /* why; `broken` is due */
-    const char *ending;      /* why; waits until the output has left */
-    bool begun;              /* part of a frame is here and the timer runs */
-    bool hold;               /* the owner's wish */
-    bool choked;             /* the peer doesn't read its answers; the timer runs */
-    bool inside;             /* delivering: free must wait */
+    uint64_t left_before; /* connection_written when the stall timer was armed */
+    const char *failed;   /* why; `broken` is due */
+    const char *ending;   /* why; waits until the output has left */
+    struct frame_turn turn;
+    size_t skip;  /* bytes of a refused frame that are still to come */
+    bool seen;    /* the owner knows the header of the frame that comes */
+    bool begun;   /* part of a frame is here and the timer runs */
+    bool hold;    /* the owner's wish */
+    bool choked;  /* the caller doesn't read its answers */
+    bool watched; /* the stall timer is armed */
+    bool inside;  /* delivering: free must wait */
     bool freed;
 };
 
 static void connection_destroy(struct connection *connection)
 {
+    if (connection->options.room) {
+        frame_room_leave(connection->options.room, &connection->turn);
+    }
     timer_free(connection->timer);
+    timer_free(connection->stall);
     event_free(connection->wake);
     bufferevent_free(connection->stream);
     buffer_free(&connection->out);
@@ -75,11 +82,62 @@ static bool may_deliver(const struct connection *connection)
            !connection->freed;
 }
 
+static void read_at_most(const struct connection *connection, size_t bytes)
+{
+    bufferevent_setwatermark(connection->stream, EV_READ, 0, bytes);
+}
+
+static void frame_ends(struct connection *connection)
+{
+    connection->seen = false;
+    if (connection->begun) {
+        connection->begun = false;
+        timer_disarm(connection->timer);
+    }
+    if (connection->turn.bytes > 0) {
+        frame_room_leave(connection->options.room, &connection->turn);
+        read_at_most(connection, FRAME_SMALL_BYTES);
+    }
+}
+
+/* Nobody has to wait for a frame that was refused, nor keep its bytes. */
+static void skip_frame(struct connection *connection)
+{
+    size_t here = evbuffer_get_length(input_of(connection));
+    size_t n = here < connection->skip ? here : connection->skip;
+    evbuffer_drain(input_of(connection), n);
+    connection->skip -= n;
+    if (connection->skip == 0) {
+        frame_ends(connection);
+    }
+}
+
+/* Of this frame only the beginning is here. */
+static void frame_begins(struct connection *connection, const struct frame_header *header)
+{
+    size_t whole = FRAME_HEADER_BYTES + header->length;
+    if (!connection->seen) {
+        connection->seen = true;
+        if (connection->events->begun && !connection->events->begun(connection->context, header)) {
+            connection->skip = whole;
+            skip_frame(connection);
+            return;
+        }
+    }
+    if (connection->options.room && whole > FRAME_SMALL_BYTES && connection->turn.bytes == 0 &&
+        frame_room_take(connection->options.room, &connection->turn, connection->wake, whole)) {
+        read_at_most(connection, whole);
+    }
+}
+
 /* Delivers the next frame if it is whole. False when there is nothing more to do now. */
 static bool deliver_one(struct connection *connection)
 {
     struct evbuffer *input = input_of(connection);
     uint8_t head[FRAME_HEADER_BYTES];
+    if (connection->skip > 0) {
+        skip_frame(connection);
+    }
     if (evbuffer_get_length(input) < sizeof(head)) {
         return false;
     }
@@ -94,14 +152,12 @@ static bool deliver_one(struct connection *connection)
     }
     size_t whole = sizeof(head) + header.length;
     if (evbuffer_get_length(input) < whole) {
+        frame_begins(connection, &header);
         return false;
     }
     const unsigned char *frame = evbuffer_pullup(input, (ev_ssize_t)whole);
     assert(frame);
-    if (connection->begun) {
-        connection->begun = false;
-        timer_disarm(connection->timer);
-    }
+    frame_ends(connection);
     connection->events->frame(connection->context, &header, (const char *)frame + sizeof(head),
                               connection->received_boot_ms);
     evbuffer_drain(input, whole);
@@ -121,10 +177,11 @@ static void deliver(struct connection *connection)
         connection_destroy(connection);
         return;
     }
-    bool part = may_deliver(connection) && evbuffer_get_length(input_of(connection)) > 0;
-    if (part && !connection->begun && connection->header_timeout_ms > 0) {
+    bool part = may_deliver(connection) &&
+                (connection->skip > 0 || evbuffer_get_length(input_of(connection)) > 0);
+    if (part && !connection->begun && connection->options.frame_timeout_ms > 0) {
         connection->begun = true;
-        timer_arm(connection->timer, connection->header_timeout_ms);
+        timer_arm(connection->timer, connection->options.frame_timeout_ms);
     }
 }
 
@@ -134,16 +191,23 @@ static void update_reading(struct connection *connection)
     if (connection->failed) {
         return;
     }
-    if (connection->begun && !may_deliver(connection)) {
-        connection->begun = false;
-        timer_disarm(connection->timer);
-    }
     if (may_deliver(connection)) {
         bufferevent_enable(connection->stream, EV_READ);
         event_active(connection->wake, EV_TIMEOUT, 0);
     } else {
         bufferevent_disable(connection->stream, EV_READ);
+        if (connection->begun && !connection->ending) {
+            connection->begun = false;
+            timer_disarm(connection->timer);
+        }
     }
+}
+
+static void watch_output(struct connection *connection)
+{
+    connection->watched = true;
+    connection->left_before = connection_written(connection);
+    timer_arm(connection->stall, connection->options.frame_timeout_ms);
 }
 
 static void on_read(struct bufferevent *stream, void *context)
@@ -162,7 +226,6 @@ static void on_written(struct bufferevent *stream, void *context)
         connection_fail(connection, connection->ending);
     } else if (connection->choked) {
         connection->choked = false;
-        timer_disarm(connection->timer);
         update_reading(connection);
     }
 }
@@ -193,29 +256,32 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
     deliver(connection);
 }
 
-static void watch_choked(struct connection *connection)
-{
-    if (connection->header_timeout_ms > 0) {
-        connection->choked_written = connection_written(connection);
-        timer_arm(connection->timer, connection->header_timeout_ms);
-    }
-}
-
 static void on_timer(void *context)
 {
     struct connection *connection = context;
-    uint64_t taken = connection_written(connection) - connection->choked_written;
-    if (connection->choked && !connection->ending && taken >= CHOKED_TAKEN_MIN_BYTES) {
-        watch_choked(connection); /* a slow line, but somebody reads */
+    connection_fail(connection, connection->ending ? connection->ending : "frame took too long");
+}
+
+/* Slow is allowed, stopped is not. The timer runs on when the output is empty meanwhile: arming it
+ * once in a while is cheaper than disarming it with every answer. */
+static void on_stall(void *context)
+{
+    struct connection *connection = context;
+    uint64_t left = connection_written(connection);
+    connection->watched = false;
+    if (connection->failed || output_bytes(connection) == 0) {
         return;
     }
-    connection_fail(connection, connection->ending   ? connection->ending
-                                : connection->choked ? UNREAD
-                                                     : "frame took too long");
+    uint64_t taken = left - connection->left_before;
+    if (taken == 0 || (connection->choked && taken < CHOKED_TAKEN_MIN_BYTES)) {
+        connection_fail(connection, "doesn't read its answers");
+        return;
+    }
+    watch_output(connection);
 }
 
 struct connection *connection_adopt(struct loop *loop, struct bufferevent *stream,
-                                    int64_t header_timeout_ms,
+                                    const struct connection_options *options,
                                     const struct connection_events *events, void *context)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
@@ -226,18 +292,20 @@ struct connection *connection_adopt(struct loop *loop, struct bufferevent *strea
         .loop = loop,
         .stream = stream,
         .fd = -1,
+        .options = *options,
         .events = events,
         .context = context,
-        .header_timeout_ms = header_timeout_ms,
         .received_boot_ms = clock_boot_ms(),
     };
     connection->timer = timer_new(loop, on_timer, connection);
+    connection->stall = timer_new(loop, on_stall, connection);
     connection->wake = event_new(loop_base(loop), -1, 0, on_wake, connection);
     if (!connection->wake) {
         abort();
     }
     bufferevent_setcb(stream, on_read, on_written, on_event, connection);
-    bufferevent_setwatermark(stream, EV_READ, 0, FRAME_HEADER_BYTES + FRAME_PAYLOAD_MAX_BYTES);
+    read_at_most(connection,
+                 options->room ? FRAME_SMALL_BYTES : FRAME_HEADER_BYTES + FRAME_PAYLOAD_MAX_BYTES);
     bufferevent_enable(stream, EV_READ | EV_WRITE);
     if (evbuffer_get_length(bufferevent_get_input(stream)) > 0) {
         event_active(connection->wake, EV_TIMEOUT, 0);
@@ -245,15 +313,15 @@ struct connection *connection_adopt(struct loop *loop, struct bufferevent *strea
     return connection;
 }
 
-struct connection *connection_new(struct loop *loop, int fd, int64_t header_timeout_ms,
+struct connection *connection_new(struct loop *loop, int fd,
+                                  const struct connection_options *options,
                                   const struct connection_events *events, void *context)
 {
     struct bufferevent *stream = bufferevent_socket_new(loop_base(loop), fd, BEV_OPT_CLOSE_ON_FREE);
     if (!stream) {
         abort();
     }
-    struct connection *connection =
-        connection_adopt(loop, stream, header_timeout_ms, events, context);
+    struct connection *connection = connection_adopt(loop, stream, options, events, context);
     connection->fd = fd;
     return connection;
 }
@@ -292,12 +360,18 @@ static void write_out(struct connection *connection)
     if (rest > 0) {
         evbuffer_add(bufferevent_get_output(connection->stream), connection->out.bytes + n, rest);
     }
-    if (output_bytes(connection) > CONNECTION_OUTPUT_MAX_BYTES) {
-        connection_fail(connection, UNREAD);
-    } else if (output_bytes(connection) > CONNECTION_OUTPUT_PAUSE_BYTES && !connection->choked) {
+    if (rest == 0 || connection->options.side == CONNECTION_CALLS) {
+        return;
+    }
+    if (!connection->watched && connection->options.frame_timeout_ms > 0) {
+        watch_output(connection);
+    }
+    size_t waiting = output_bytes(connection);
+    if (waiting > CONNECTION_OUTPUT_MAX_BYTES) {
+        connection_fail(connection, "too many answers wait for it");
+    } else if (waiting > CONNECTION_OUTPUT_PAUSE_BYTES && !connection->choked) {
         connection->choked = true;
         update_reading(connection);
-        watch_choked(connection);
     }
 }
 
@@ -354,7 +428,12 @@ uint64_t connection_written(const struct connection *connection)
     return connection->queued - output_bytes(connection);
 }
 
-bool connection_failed(const struct connection *connection)
+size_t connection_waiting(const struct connection *connection)
 {
-    return connection->failed != NULL;
+    return output_bytes(connection);
+}
+
+bool connection_over(const struct connection *connection)
+{
+    return connection->failed != NULL || connection->ending != NULL;
 }

@@ -35,15 +35,16 @@ struct error *frame_parse(const uint8_t header[FRAME_HEADER_BYTES], struct frame
         .length = (uint32_t)read_number(header + 8, 4),
         .left_ms = (uint32_t)read_number(header + 12, 4),
         .correlation = read_number(header + 16, 8),
+        .sent_ms = (uint32_t)read_number(header + 24, 4),
     };
     if (out->version != FRAME_VERSION) {
         return error_refused("frame_version", "", "Frame version %u isn't spoken here, %u is.",
                              out->version, FRAME_VERSION);
     }
-    if (out->flags & ~FRAME_ANSWER) {
+    if (out->flags & ~(FRAME_ANSWER | FRAME_SENT_AT)) {
         return error_refused("frame_flags", "", "The frame has unknown flags.");
     }
-    if (read_number(header + 24, 4) != 0) {
+    if (!(out->flags & FRAME_SENT_AT) && out->sent_ms != 0) {
         return error_refused("frame_reserved", "", "The frame's reserved bytes aren't zero.");
     }
     if (out->length > FRAME_PAYLOAD_MAX_BYTES) {
@@ -63,5 +64,5 @@ void frame_write(const struct frame_header *header, uint8_t out[FRAME_HEADER_BYT
     write_number(out + 8, 4, header->length);
     write_number(out + 12, 4, header->left_ms);
     write_number(out + 16, 8, header->correlation);
-    write_number(out + 24, 4, 0);
+    write_number(out + 24, 4, header->sent_ms);
 }

@@ -19,6 +19,8 @@ C_KEYWORDS = set("auto break case char const continue default do double else enu
                  "typedef union unsigned void volatile while bool true false".split())
 ID_BYTES = 40  # ID_MAX of lib/id.h
 ID_RANDOM_CHARS = 26
+PAYLOAD_MAX_BYTES = 512 * 1024  # FRAME_PAYLOAD_MAX_BYTES of ipc/frame.h
+RIGHTS_MAX = 2  # MESSAGE_RIGHTS_MAX of ipc/message_table.h
 BEGIN = "<!-- made by ipc/generate.py from ipc/messages.txt: do not edit below -->"
 
 
@@ -32,6 +34,7 @@ class Field:
     prefix: str = ""
     record: str = ""
     optional: bool = False
+    inner: bool = False
     note: str = ""
 
     def bounds(self):
@@ -56,8 +59,7 @@ class Record:
     name: str
     line: int
     number: int = 0
-    senders: list = field(default_factory=list)
-    to: list = field(default_factory=list)
+    rights: list = field(default_factory=list)  # of (senders, daemons they may send it to)
     answer: str = ""
     note: str = ""
     fields: list = field(default_factory=list)
@@ -131,17 +133,24 @@ class Table:
                 self.fail(f"{kind} {record.name} needs a number between 1 and 65535")
             record.number = int(words.pop(0))
         if kind == "message":
-            if "from" not in words or "to" not in words or words[0] != "from":
-                self.fail(f"message {record.name} needs 'from PEER... to DAEMON...'")
-            middle = words.index("to")
-            record.senders, record.to = words[1:middle], words[middle + 1:]
-            for names, known in ((record.senders, PEERS), (record.to, DAEMONS)):
-                wrong = [name for name in names if name not in known]
-                if wrong or not names:
-                    self.fail(f"who is '{' '.join(wrong)}'? Known: {' '.join(known)}")
+            record.rights = [self.read_right(record, part.split())
+                             for part in " ".join(words).split(";")]
+            if len(record.rights) > RIGHTS_MAX:
+                self.fail(f"message {record.name} has more than {RIGHTS_MAX} rights")
         elif words:
             self.fail(f"unexpected '{words[0]}'")
         return record
+
+    def read_right(self, record, words):
+        if "to" not in words or words[0] != "from":
+            self.fail(f"message {record.name} needs 'from PEER... to DAEMON...; from ...'")
+        middle = words.index("to")
+        senders, to = words[1:middle], words[middle + 1:]
+        for names, known in ((senders, PEERS), (to, DAEMONS)):
+            wrong = [name for name in names if name not in known]
+            if wrong or not names:
+                self.fail(f"who is '{' '.join(wrong)}'? Known: {' '.join(known)}")
+        return senders, to
 
     def read_field(self, record, words):
         note = self.take_note(words)
@@ -152,8 +161,8 @@ class Table:
             self.fail(f"field {name} needs a type")
         result = self.read_type(name, words.pop(0))
         result.note = note
-        if words and words[0] == "optional":
-            result.optional = bool(words.pop(0))
+        result.optional = words[:1] == ["optional"] and bool(words.pop(0))
+        result.inner = words[:1] == ["inner"] and bool(words.pop(0))
         if words:
             self.fail(f"unexpected '{words[0]}'")
         if result.type == "RECORD" and not result.optional:
@@ -213,6 +222,31 @@ class Table:
                 self.fail(f"{one.kind} {one.name} has {len(one.fields)} fields, not 1 to 64", one.line)
         if numbers.get(101) != "error":
             self.fail("answer error must be number 101", 1)
+
+            if one.kind != "struct" and self.bytes_max(one, 2, 0) > PAYLOAD_MAX_BYTES:
+                self.fail(f"{one.name} can be {self.bytes_max(one, 2, 0)} bytes long, and "
+                          f"{PAYLOAD_MAX_BYTES} fit a frame: lower a list's or text's bound", one.line)
+
+    def bytes_max(self, record, escape, space):
+        """The longest JSON of a record, when a byte of text is written as `escape` bytes and
+        `space` bytes stand around each value."""
+        inner = {one.name: one for one in self.records if one.kind == "struct"}
+        total = 2
+        for one in record.fields:
+            total += len(one.name) + 4 + space + {
+                "TEXT": one.high * escape + 2, "LONG_TEXT": one.high * escape + 2,
+                "SECRET": one.high * escape + 2, "ID": len(one.prefix) + ID_RANDOM_CHARS + 2,
+                "INT": max(len(str(one.low)), len(str(one.high))), "BOOL": 5, "DATE": 12,
+                "CURRENCY": 5, "ENUM": max(map(len, one.choices), default=0) + 2,
+                "LIST": 2, "RECORD": 0}[one.type]
+            if one.record:
+                items = one.high if one.type == "LIST" else 1
+                total += items * (self.bytes_max(inner[one.record], escape, space) + 1 + space)
+        return total
+
+    def payload_max(self, record):
+        """What is read of a message at all: every character as \\uXXXX, and well indented."""
+        return min(self.bytes_max(record, 6, 40) + 100, PAYLOAD_MAX_BYTES)
 
     def messages(self):
         return [one for one in self.records if one.kind != "struct"]
@@ -297,7 +331,11 @@ def c_field(record, one):
 def source(table):
     out = ["/* Made by ipc/generate.py from ipc/messages.txt; not edited. The codec's descriptors. */",
            '#include "ipc/messages.h"', "", "#include <string.h>", "",
-           '#include "ipc/message_table.h"', '#include "ipc/peer.h"']
+           '#include "ipc/frame.h"', '#include "ipc/message_table.h"', '#include "ipc/peer.h"',
+           '#include "lib/id.h"', "",
+           f"_Static_assert(ID_MAX == {ID_BYTES}, \"ID_BYTES of ipc/generate.py\");",
+           f"_Static_assert(FRAME_PAYLOAD_MAX_BYTES == {PAYLOAD_MAX_BYTES}, \"PAYLOAD_MAX_BYTES\");",
+           f"_Static_assert(MESSAGE_RIGHTS_MAX == {RIGHTS_MAX}, \"RIGHTS_MAX\");"]
     for _, one, name in c_enums(table):
         values = ", ".join(f'"{choice}"' for choice in one.choices)
         count = len(one.choices)
@@ -318,11 +356,13 @@ def source(table):
                 f".field_count = {len(record.fields)}}};"]
     out += ["", "const struct message_row MESSAGE_ROWS[MESSAGE_TYPE_COUNT] = {"]
     for one in sorted(table.messages(), key=lambda row: row.number):
-        senders = " | ".join(f"PEER_{name.upper()}" for name in one.senders) or "0"
-        to = " | ".join(f"PEER_{name.upper()}" for name in one.to) or "0"
+        rights = ", ".join(
+            "{" + ", ".join(" | ".join(f"PEER_{name.upper()}" for name in names) for names in right)
+            + "}" for right in one.rights) or "{0}"
         answer = f"MESSAGE_{one.answer.upper()}" if one.answer else "0"
         out.append(f"    {{.type = MESSAGE_{one.name.upper()}, .record = &RECORD_{one.name.upper()},\n"
-                   f"     .senders = {senders}, .to = {to}, .answer = {answer}}},")
+                   f"     .answer = {answer}, .payload_max = {table.payload_max(one)},\n"
+                   f"     .rights = {{{rights}}}}},")
     return "\n".join(out + ["};", ""])
 
 
@@ -335,17 +375,24 @@ def fuzz_dictionary(table):
 
 def page_fields(record):
     out = ["", "| field | what | note |", "|---|---|---|"]
-    for one in record.fields:
+    for one in (one for one in record.fields if not one.inner):
         what = one.bounds() + (", optional" if one.optional else "")
         out.append(f"| `{one.name}` | {what} | {one.note} |")
     return out if record.fields else ["", "No fields: `{}`."]
+
+
+def page_rights(record):
+    """What those outside of the suite may send."""
+    rights = [([name for name in senders if name in ("pos", "operator")], to)
+              for senders, to in record.rights]
+    return [right for right in rights if right[0]]
 
 
 def page(table, current):
     """The page: its prose is kept, what follows the marker is made."""
     if BEGIN not in current:
         sys.exit(f"the page has no line {BEGIN!r}: where should the tables go?")
-    shown = [one for one in table.records if {"pos", "operator"} & set(one.senders)]
+    shown = [one for one in table.records if page_rights(one)]
     answers = {one.answer for one in shown} | {"error"}
     used, waiting = set(), shown + [one for one in table.records if one.name in answers]
     while waiting:
@@ -354,9 +401,10 @@ def page(table, current):
         waiting += [one for one in table.records if one.name in inner]
     out = [BEGIN, "", "## Requests"]
     for one in shown:
-        senders = [name for name in one.senders if name in ("pos", "operator")]
-        out += ["", f"### {one.number} `{one.name}`", "", f"{one.note}. From {' and '.join(senders)} "
-                f"to {' or '.join(one.to)}; answered by `{one.answer}` or `error`."]
+        rights = "; from ".join(f"{' and '.join(senders)} to {' or '.join(to)}"
+                                for senders, to in page_rights(one))
+        out += ["", f"### {one.number} `{one.name}`", "", f"{one.note}. From {rights}; answered by "
+                f"`{one.answer}` or `error`. At most {table.payload_max(one)} bytes."]
         out += page_fields(one)
     for title, names in (("Answers", answers), ("Objects inside messages", used)):
         out += ["", f"## {title}"]

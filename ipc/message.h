@@ -28,8 +28,8 @@ struct error *message_encode(enum message_type type, const void *message, char *
 void message_payload_free(char *payload, size_t n);
 /* Redacted JSON for logs and people, malloc'd; secrets "***". */
 char *message_print(enum message_type type, const void *message);
-/* Appends a zeroed element to a list field and returns it, e.g.
- * struct msg_log_row *r = list_add(MESSAGE_LOG_ROWS, m, "rows"); NULL when the list is full. */
+/* Appends a zeroed element to a list field and returns it, e.g. struct msg_log_row *r =
+ * message_list_add(MESSAGE_LOG_ROWS, m, "rows"); NULL when the list is full. */
 void *message_list_add(enum message_type type, void *message, const char *name);
 
 #endif

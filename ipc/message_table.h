@@ -2,6 +2,10 @@
 #ifndef IPC_MESSAGE_TABLE_H
 #define IPC_MESSAGE_TABLE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "ipc/buffer.h"
 #include "ipc/messages.h"
 #include "lib/error.h"
@@ -40,11 +44,18 @@ struct message_record {
     unsigned field_count; /* at most 64 */
 };
 
+/* Who may send it to whom: bits of enum peer. 0 in both is none. */
+struct message_right {
+    unsigned senders, to;
+};
+#define MESSAGE_RIGHTS_MAX 2
+
 struct message_row {
     enum message_type type;
     const struct message_record *record;
-    unsigned senders, to;     /* bits of enum peer; 0 for answers */
-    enum message_type answer; /* 0 for answers */
+    enum message_type answer; /* 0: it is an answer itself */
+    uint32_t payload_max;     /* bytes; a longer one can't be right */
+    struct message_right rights[MESSAGE_RIGHTS_MAX];
 };
 
 extern const struct message_row MESSAGE_ROWS[MESSAGE_TYPE_COUNT]; /* by number */

@@ -11,9 +11,10 @@
 #include <sys/socket.h>
 
 #include "ipc/message_table.h"
+#include "lib/memory.h"
 
 #define RULES_MAX 32
-#define GROUPS_MAX 64
+#define GROUPS_USUAL 64
 #define ANY_ID UINT32_MAX /* (uid_t)-1 is never a user */
 
 enum rule_kind {
@@ -140,12 +141,17 @@ unsigned peers_of_socket(int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || size != sizeof(who)) {
         return PEER_NONE;
     }
-    gid_t groups[GROUPS_MAX];
-    size = sizeof(groups);
-    size_t count = 0;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0) {
-        count = size / sizeof(groups[0]);
+    gid_t some[GROUPS_USUAL];
+    gid_t *groups = some;
+    size = sizeof(some);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
+        /* ERANGE: more than that; size says how much. */
+        groups = errno == ERANGE ? memory_new(size) : some;
+        if (groups == some || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
+            size = 0;
+        }
     }
+    size_t count = size / sizeof(groups[0]);
     unsigned peers = PEER_NONE;
     for (size_t i = 0; i < rule_count; i++) {
         const struct rule *rule = &rules[i];
@@ -160,12 +166,20 @@ unsigned peers_of_socket(int fd)
         }
         peers |= match ? rule->peers : 0;
     }
+    if (groups != some) {
+        free(groups);
+    }
     return peers;
 }
 
 bool peer_may_send(unsigned peers, enum message_type type, const char *daemon)
 {
     const struct message_row *row = message_row(type);
-    return row && (row->senders & peers) != 0 &&
-           (row->to & (unsigned)peer_of_name(daemon, strlen(daemon))) != 0;
+    unsigned to = peer_of_name(daemon, strlen(daemon));
+    for (unsigned i = 0; row && i < MESSAGE_RIGHTS_MAX; i++) {
+        if ((row->rights[i].senders & peers) && (row->rights[i].to & to)) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -22,7 +22,8 @@ enum peer {
 /* The table of uids: system users kometpay-gatewayd ... by name; root and members of group
  * kometpay-operator are operators; members of group kometpay-pos are POS; kometpay-night only
  * closes days. KOMETPAY_PEERS="gatewayd=64002,terminald=64001,pos=*" (numbers, or * for any)
- * replaces names (tests, demo). Errors: setting_invalid. */
+ * replaces names (tests, demo); lib/daemon.c
+ * names it in --help. Errors: setting_invalid. */
 struct error *peers_start(void) MUST_CHECK;
 /* Bit set of `enum peer` for a connected UNIX socket. */
 unsigned peers_of_socket(int fd);

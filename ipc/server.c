@@ -6,81 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ipc/acceptor.h"
-#include "ipc/connection.h"
 #include "ipc/message_table.h"
-#include "ipc/peer_share.h"
-#include "ipc/text.h"
+#include "ipc/server_state.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#define ACCEPTORS_MAX 4
 #define SHED_LOG_INTERVAL_MS 1000
-
-struct client_peer { /* one connected peer */
-    struct ipc_server *server;
-    struct connection *connection;
-    struct peer_share *share; /* who it is, and all that it takes up */
-    unsigned peers;
-    unsigned in_flight;
-    bool right_logged; /* once a connection, or a peer could flood the journal */
-    LIST_HEAD(, ipc_request) requests;
-    TAILQ_ENTRY(client_peer) link;
-};
-
-struct ipc_request {
-    struct ipc_server *server;  /* NULL after ipc_server_free */
-    struct client_peer *client; /* NULL after the peer has gone */
-    struct peer_share *share;
-    enum message_type type;
-    void *message;
-    uint64_t correlation;
-    int64_t deadline_boot_ms;
-    unsigned peers;
-    char location[21];
-    char pos[41];
-    LIST_ENTRY(ipc_request) link;
-};
-
-struct ipc_server {
-    struct loop *loop;
-    struct ipc_server_options options;
-    ipc_handler *handlers[MESSAGE_TYPE_COUNT]; /* by row of the table */
-    struct acceptor *acceptors[ACCEPTORS_MAX];
-    unsigned acceptor_count;
-    unsigned connections;
-    unsigned in_flight;
-    bool draining;
-    int64_t shed_logged_boot_ms;
-    TAILQ_HEAD(client_peers, client_peer) clients; /* the longest idle first */
-    struct peer_shares shares;
-    LIST_HEAD(, ipc_request) orphans;
-};
-
-static void send_error(struct client_peer *client, uint64_t correlation, const struct error *e)
-{
-    struct msg_error answer = {0};
-    text_copy_valid(answer.code, sizeof(answer.code), e->code[0] ? e->code : "failed");
-    text_copy_valid(answer.field, sizeof(answer.field), e->field);
-    text_copy_valid(answer.sentence, sizeof(answer.sentence), e->sentence);
-    answer.busy = error_is(e, "busy");
-    struct frame_header header = {
-        .flags = FRAME_ANSWER, .type = MESSAGE_ERROR, .correlation = correlation};
-    struct error *fault = connection_send(client->connection, header, &answer);
-    assert(!fault); /* every text was made to fit */
-}
-
-static void send_refusal(struct client_peer *client, uint64_t correlation, const char *code,
-                         const char *sentence)
-{
-    struct error *e = error_refused(code, "", "%s", sentence);
-    send_error(client, correlation, e);
-    error_free(e);
-}
+#define DRAIN_TURN_MS 20
 
 static void log_client(enum log_kind kind, const struct client_peer *client, const char *what)
 {
@@ -100,11 +35,6 @@ static void log_shed(struct ipc_server *server, const struct client_peer *client
     }
 }
 
-static void update_hold(struct client_peer *client)
-{
-    connection_hold(client->connection, client->in_flight >= client->server->options.in_flight_max);
-}
-
 static void request_start(struct client_peer *client, ipc_handler *handle, enum message_type type,
                           uint64_t correlation, void *message, int64_t deadline_boot_ms)
 {
@@ -120,14 +50,13 @@ static void request_start(struct client_peer *client, ipc_handler *handle, enum 
     request->message = message;
     request->correlation = correlation;
     request->deadline_boot_ms = deadline_boot_ms;
-    request->peers = client->peers;
     memcpy(request->location, client->share->location, sizeof(request->location));
     memcpy(request->pos, client->share->pos, sizeof(request->pos));
     peer_share_begin(client->share);
     LIST_INSERT_HEAD(&client->requests, request, link);
     server->in_flight++;
     client->in_flight++;
-    update_hold(client);
+    peer_update_hold(client);
     handle(server->options.context, request, message);
 }
 
@@ -147,7 +76,7 @@ static const char *refuse_early(struct client_peer *client, const struct frame_h
 {
     struct ipc_server *server = client->server;
     *sentence = "";
-    if (!row || !row->senders) {
+    if (!row || !row->answer) {
         *sentence = "No request has this number.";
         return "message_unknown";
     }
@@ -167,12 +96,40 @@ static const char *refuse_early(struct client_peer *client, const struct frame_h
         *sentence = "A request may not be marked as an answer.";
         return "frame_flags";
     }
+    if ((header->flags & FRAME_SENT_AT) && client->share->location[0]) {
+        *sentence = "Another machine's clock says nothing here.";
+        return "frame_flags";
+    }
+    if (header->length > row->payload_max) {
+        *sentence = "This request can't be that long.";
+        return "frame_too_long";
+    }
     if (too_busy(client)) {
         log_shed(server, client, row->record->name);
         *sentence = "Too busy just now; send the same request again later.";
         return "busy";
     }
     return NULL;
+}
+
+/* Refused by its header, a frame costs neither memory nor the time until the rest is here. */
+static bool on_begun(void *context, const struct frame_header *header)
+{
+    struct client_peer *client = context;
+    const char *sentence;
+    const char *code = refuse_early(client, header, message_row(header->type), &sentence);
+    if (code) {
+        peer_send_refusal(client, header->correlation, code, sentence);
+    }
+    return code == NULL;
+}
+
+/* When the caller's time began to run. */
+static int64_t sent_at(const struct frame_header *header, int64_t received_boot_ms)
+{
+    uint32_t waited_ms = (uint32_t)received_boot_ms - header->sent_ms;
+    bool told = (header->flags & FRAME_SENT_AT) && waited_ms <= INT32_MAX; /* not in the future */
+    return told ? received_boot_ms - waited_ms : received_boot_ms;
 }
 
 static void on_frame(void *context, const struct frame_header *header, const char *payload,
@@ -185,19 +142,19 @@ static void on_frame(void *context, const struct frame_header *header, const cha
     const char *sentence;
     const char *code = refuse_early(client, header, row, &sentence);
     if (code) {
-        send_refusal(client, header->correlation, code, sentence);
+        peer_send_refusal(client, header->correlation, code, sentence);
         return;
     }
-    int64_t deadline = header->left_ms ? received_boot_ms + header->left_ms : 0;
+    int64_t deadline = header->left_ms ? sent_at(header, received_boot_ms) + header->left_ms : 0;
     if (deadline && clock_boot_ms() >= deadline) {
-        send_refusal(client, header->correlation, "deadline_passed",
-                     "The caller's time was over before the work began; nothing was done.");
+        peer_send_refusal(client, header->correlation, "deadline_passed",
+                          "The caller's time was over before the work began; nothing was done.");
         return;
     }
     void *message;
     struct error *e = message_decode(row->type, payload, header->length, &message);
     if (e) {
-        send_error(client, header->correlation, e);
+        peer_send_error(client, header->correlation, e);
         error_free(e);
         return;
     }
@@ -209,7 +166,7 @@ static void on_bad_frame(void *context, const struct frame_header *header, const
 {
     struct client_peer *client = context;
     log_client(LOG_FRAME_REFUSED, client, e->code);
-    send_error(client, header->correlation, e);
+    peer_send_error(client, header->correlation, e);
 }
 
 static struct client_peer *longest_idle(const struct ipc_server *server)
@@ -226,7 +183,7 @@ static bool has_room(const struct ipc_server *server)
     return server->connections < server->options.connections_max || longest_idle(server);
 }
 
-static void resume_acceptors(struct ipc_server *server)
+void server_resume_acceptors(struct ipc_server *server)
 {
     if (!server->draining && has_room(server)) {
         for (unsigned i = 0; i < server->acceptor_count; i++) {
@@ -257,14 +214,24 @@ static void on_broken(void *context, const char *reason)
     struct ipc_server *server = client->server;
     log_client(LOG_PEER_DISCONNECTED, client, reason);
     client_close(client);
-    resume_acceptors(server);
+    server_resume_acceptors(server);
 }
 
 static const struct connection_events CLIENT_EVENTS = {
+    .begun = on_begun,
     .frame = on_frame,
     .bad_frame = on_bad_frame,
     .broken = on_broken,
 };
+
+static struct connection_options client_options(struct ipc_server *server)
+{
+    return (struct connection_options){
+        .side = CONNECTION_SERVES,
+        .frame_timeout_ms = server->options.frame_timeout_ms,
+        .room = &server->room,
+    };
+}
 
 static struct client_peer *client_new(struct ipc_server *server, unsigned peers,
                                       const char *location, const char *pos)
@@ -299,7 +266,7 @@ static void limit_peer(struct client_peer *client)
     unsigned part = client->server->options.peer_connections_max;
     if (part > 0 && client->share->connections > part) {
         log_shed(client->server, client, "connection above this peer's limit");
-        send_refusal(client, 0, "busy", "Too many connections of this peer; close some.");
+        peer_send_refusal(client, 0, "busy", "Too many connections of this peer; close some.");
         connection_end(client->connection, "too many connections of this peer");
     }
 }
@@ -315,8 +282,8 @@ static bool on_accepted(void *context, int fd)
     }
     make_room(server);
     struct client_peer *client = client_new(server, peers_of_socket(fd), "", pos);
-    client->connection =
-        connection_new(server->loop, fd, server->options.header_timeout_ms, &CLIENT_EVENTS, client);
+    struct connection_options options = client_options(server);
+    client->connection = connection_new(server->loop, fd, &options, &CLIENT_EVENTS, client);
     log_client(LOG_PEER_CONNECTED, client, "accepted");
     limit_peer(client);
     return has_room(server);
@@ -327,12 +294,19 @@ void ipc_server_adopt(struct ipc_server *server, struct bufferevent *stream, uns
 {
     make_room(server);
     if (server->draining || server->connections >= server->options.connections_max) {
+        int64_t now = clock_boot_ms();
+        if (now - server->refused_logged_boot_ms >= SHED_LOG_INTERVAL_MS) {
+            server->refused_logged_boot_ms = now;
+            log_event(LOG_PEER_REFUSED,
+                      {"KOMETPAY_REASON", server->draining ? "stopping" : "connections_max"},
+                      {"KOMETPAY_LOCATION", location}, {"KOMETPAY_PEER", pos});
+        }
         bufferevent_free(stream);
         return;
     }
     struct client_peer *client = client_new(server, peers, location, pos);
-    client->connection = connection_adopt(server->loop, stream, server->options.header_timeout_ms,
-                                          &CLIENT_EVENTS, client);
+    struct connection_options options = client_options(server);
+    client->connection = connection_adopt(server->loop, stream, &options, &CLIENT_EVENTS, client);
     log_client(LOG_PEER_CONNECTED, client, "adopted");
     limit_peer(client);
 }
@@ -348,9 +322,10 @@ struct ipc_server *ipc_server_new(struct loop *loop, const struct ipc_server_opt
     server->options = *options;
     for (const struct ipc_service *service = options->services; service->handle; service++) {
         const struct message_row *row = message_row(service->type);
-        assert(row && row->senders && !server->handlers[row - MESSAGE_ROWS]);
+        assert(row && row->answer && !server->handlers[row - MESSAGE_ROWS]);
         server->handlers[row - MESSAGE_ROWS] = service->handle;
     }
+    frame_room_start(&server->room, FRAME_ROOM_BYTES);
     TAILQ_INIT(&server->clients);
     LIST_INIT(&server->shares);
     LIST_INIT(&server->orphans);
@@ -371,10 +346,42 @@ static void stop_listening(struct ipc_server *server)
     }
 }
 
-void ipc_server_drain(struct ipc_server *server)
+/* A request is off our hands when its answer has left us, not when it was written down. */
+static bool all_has_left(const struct ipc_server *server)
 {
+    if (server->in_flight > 0) {
+        return false;
+    }
+    const struct client_peer *client;
+    TAILQ_FOREACH(client, &server->clients, link)
+    {
+        if (connection_waiting(client->connection) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void drain_turn(void *context)
+{
+    struct ipc_server *server = context;
+    if (all_has_left(server) || clock_boot_ms() >= server->drain_until_boot_ms) {
+        server->drained(server->drained_context);
+        return;
+    }
+    timer_arm(server->drain_turn, DRAIN_TURN_MS);
+}
+
+void ipc_server_drain(struct ipc_server *server, int64_t max_ms, ipc_drained *done, void *context)
+{
+    assert(!server->draining);
     server->draining = true;
+    server->drained = done;
+    server->drained_context = context;
+    server->drain_until_boot_ms = clock_boot_ms() + max_ms;
     stop_listening(server);
+    server->drain_turn = timer_new(server->loop, drain_turn, server);
+    timer_arm(server->drain_turn, 0);
 }
 
 unsigned ipc_server_in_flight(const struct ipc_server *server)
@@ -400,92 +407,10 @@ void ipc_server_free(struct ipc_server *server)
     while (!LIST_EMPTY(&server->orphans)) {
         struct ipc_request *request = LIST_FIRST(&server->orphans);
         LIST_REMOVE(request, link);
+        peer_share_end(request->share); /* the list of shares goes with us */
+        request->share = NULL;
         request->server = NULL;
     }
+    timer_free(server->drain_turn);
     free(server);
-}
-
-const void *ipc_request_message(const struct ipc_request *request)
-{
-    return request->message;
-}
-
-enum message_type ipc_request_type(const struct ipc_request *request)
-{
-    return request->type;
-}
-
-unsigned ipc_request_peers(const struct ipc_request *request)
-{
-    return request->peers;
-}
-
-const char *ipc_request_location(const struct ipc_request *request)
-{
-    return request->location;
-}
-
-const char *ipc_request_pos(const struct ipc_request *request)
-{
-    return request->pos;
-}
-
-int64_t ipc_request_deadline_boot_ms(const struct ipc_request *request)
-{
-    return request->deadline_boot_ms;
-}
-
-static void request_end(struct ipc_request *request)
-{
-    if (request->server) {
-        LIST_REMOVE(request, link);
-        request->server->in_flight--;
-    }
-    peer_share_end(request->share);
-    if (request->client) {
-        request->client->in_flight--;
-        update_hold(request->client);
-        if (request->client->in_flight == 0) {
-            resume_acceptors(request->client->server);
-        }
-    }
-    message_free(request->type, request->message);
-    free(request);
-}
-
-void ipc_answer(struct ipc_request *request, enum message_type type, const void *message)
-{
-    const struct message_row *row = message_row(request->type);
-    assert(type == row->answer || type == MESSAGE_ERROR);
-    if (request->client) {
-        struct frame_header header = {
-            .flags = FRAME_ANSWER, .type = (uint16_t)type, .correlation = request->correlation};
-        struct error *e = connection_send(request->client->connection, header, message);
-        if (e) {
-            /* Our own answer breaks the contract. The caller must not take this for a refusal:
-             * the work may have been done. */
-            e = error_wrap(e, "answer to %s", row->record->name);
-            log_error(LOG_REQUEST_FAILED, e, NULL);
-            error_free(e);
-            send_refusal(request->client, request->correlation, "answer_invalid",
-                         "The answer couldn't be written; ask what became of the request.");
-        }
-    }
-    request_end(request);
-}
-
-void ipc_refuse(struct ipc_request *request, struct error *e)
-{
-    assert(e);
-    if (request->client) {
-        send_error(request->client, request->correlation, e);
-    }
-    error_free(e);
-    request_end(request);
-}
-
-void ipc_busy(struct ipc_request *request)
-{
-    ipc_refuse(request,
-               error_refused("busy", "", "Too busy just now; send the same request again later."));
 }

@@ -9,6 +9,7 @@
 
 #include "lib/log.h"
 #include "lib/mutant.h"
+#include "lib/secret.h"
 #include "lib/text_copy.h"
 
 #define COMMIT_RETRY_MS 200
@@ -204,10 +205,16 @@ struct attempt_job *attempt_find(struct gatewayd *g, const char *ref)
     return NULL;
 }
 
+bool attempt_has_room(const struct gatewayd *g)
+{
+    return g->job_count < ATTEMPT_JOBS_MAX &&
+           secret_memory_left() >= ((size_t)g->job_count + 1) * ATTEMPT_SECRET_BYTES;
+}
+
 bool attempt_shed(struct gatewayd *g, struct ipc_request *request)
 {
     bool away = !g->serving || gatewayd_database_away(g);
-    if (!away && !daemon_draining(g->daemon) && g->job_count < ATTEMPT_JOBS_MAX) {
+    if (!away && !daemon_draining(g->daemon) && attempt_has_room(g)) {
         return false;
     }
     log_event(LOG_REQUEST_SHED, {"KOMETPAY_REQUEST", message_name(ipc_request_type(request))});

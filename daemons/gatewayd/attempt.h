@@ -12,6 +12,8 @@
 #define ATTEMPT_WAITERS_MAX 16
 #define ATTEMPT_JOBS_MAX 4096
 #define ACTOR_BYTES 81
+/* A request's body and header in the secrets' heap, at their longest. */
+#define ATTEMPT_SECRET_BYTES (4096u + 1024u)
 
 enum attempt_step {
     STEP_INTEND,
@@ -87,6 +89,8 @@ void attempt_start(struct attempt_job *job, struct ipc_request *request);
 /* The only way a job goes on: `went_on` says whether the step did what it is for. */
 void attempt_resume(struct attempt_job *job, bool went_on);
 struct attempt_job *attempt_find(struct gatewayd *g, const char *ref);
+/* May one more attempt begin? Its card must find room once its intent is committed. */
+bool attempt_has_room(const struct gatewayd *g);
 /* BUSY or draining: answers the request and returns true. */
 bool attempt_shed(struct gatewayd *g, struct ipc_request *request);
 /* Name of the operation as the tables have it: "SALE" ... */

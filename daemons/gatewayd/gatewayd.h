@@ -5,10 +5,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "daemons/gatewayd/connector.h"
 #include "ipc/client.h"
 #include "ipc/server.h"
+#include "lib/clock.h"
 #include "lib/daemon.h"
 #include "lib/database.h"
 #include "lib/http.h"
@@ -16,6 +18,8 @@
 
 struct attempt_job;
 struct resolver;
+
+#define DATABASE_MOMENT_MS 2000 /* a restart of the server; who asks meanwhile may wait */
 
 struct gatewayd {
     struct daemon *daemon;
@@ -27,6 +31,8 @@ struct gatewayd {
     struct resolver *resolver;
     struct attempt_job *jobs; /* those that run now */
     unsigned job_count;
+    struct timer *drain_turn; /* NULL until it drains */
+    int64_t drain_until_boot_ms;
     char instance[ID_MAX]; /* the holder of what we have begun */
     const char *clearent_url;
     int64_t patience_ms;     /* an attended POS hears PENDING after this */
@@ -40,9 +46,16 @@ struct gatewayd {
 };
 
 /* The address of a processor's API: a setting, so that a simulator can stand in. */
-const char *gatewayd_base_url(const struct gatewayd *g, const char *processor);
+static inline const char *gatewayd_base_url(const struct gatewayd *g, const char *processor)
+{
+    return strcmp(processor, "clearent") == 0 ? g->clearent_url : "";
+}
 
 /* The database has been away for longer than a moment: new work is refused at once. */
-bool gatewayd_database_away(const struct gatewayd *g);
+static inline bool gatewayd_database_away(const struct gatewayd *g)
+{
+    return g->database_lost_boot_ms != 0 &&
+           clock_boot_ms() - g->database_lost_boot_ms > DATABASE_MOMENT_MS;
+}
 
 #endif

@@ -15,7 +15,7 @@
 #define SUITE_CLOSE_WAIT_MS 600000  /* a day's close reads the processor's whole report */
 
 /* One request to $KOMETPAY_RUN_DIR/DAEMON.sock. The caller owns *answer, which is of type `expect`
- * (message_free). Errors: what the daemon said; ipc_unreachable, ipc_lost, deadline_passed. */
+ * (message_free). Errors: what the daemon said; ipc_unreachable, ipc_lost, ipc_timeout. */
 struct error *suite_call(const char *daemon, enum message_type type, const void *message,
                          int64_t wait_ms, enum message_type expect, void **answer) MUST_CHECK;
 /* True when the request may have been executed although no answer came. */

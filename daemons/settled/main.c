@@ -61,10 +61,9 @@ static const struct ipc_service SERVICES[] = {
 #define CONNECTIONS_MAX 128
 #define IN_FLIGHT_MAX 64
 #define BUSY_MAX 256
-#define HEADER_TIMEOUT_MS 10000
+#define FRAME_TIMEOUT_MS 10000
 #define CALL_TIMEOUT_MS 20000
 #define QUEUE_MAX 1024
-#define DRAIN_TURN_MS 20
 #define DRAIN_MAX_MS 25000
 
 static void status_requested(void *context, struct ipc_request *request, const void *message)
@@ -93,22 +92,15 @@ static void database_changed(void *context, bool ready)
 
 /* A close that runs is finished if it can be; cut off, it leaves nothing but its copies, and is run
  * again. */
-static void drain_turn(void *context)
+static void drained(void *context)
 {
-    struct settled *s = context;
-    if (ipc_server_in_flight(s->server) > 0 && clock_boot_ms() < s->drain_until_boot_ms) {
-        timer_arm(s->drained, DRAIN_TURN_MS);
-        return;
-    }
-    daemon_done(s->daemon);
+    daemon_done(context);
 }
 
 static void drain(void *context)
 {
     struct settled *s = context;
-    ipc_server_drain(s->server);
-    s->drain_until_boot_ms = clock_boot_ms() + DRAIN_MAX_MS;
-    drain_turn(s);
+    ipc_server_drain(s->server, DRAIN_MAX_MS, drained, s->daemon);
 }
 
 static void socket_path(char out[SOCKET_PATH_MAX_BYTES], const char *daemon)
@@ -145,7 +137,7 @@ static void serve(struct settled *s)
         .connections_max = CONNECTIONS_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
         .busy_max = BUSY_MAX,
-        .header_timeout_ms = HEADER_TIMEOUT_MS,
+        .frame_timeout_ms = FRAME_TIMEOUT_MS,
     };
     char path[SOCKET_PATH_MAX_BYTES];
     socket_path(path, "settled");
@@ -175,7 +167,6 @@ int main(int argc, char **argv)
     char gatewayd[SOCKET_PATH_MAX_BYTES];
     socket_path(gatewayd, "gatewayd");
     s.gatewayd = ipc_client_new(s.loop, gatewayd);
-    s.drained = timer_new(s.loop, drain_turn, &s);
     open_database(&s);
     serve(&s);
     daemon_ready(s.daemon);

@@ -16,10 +16,8 @@ struct settled {
     struct database *db;
     struct ipc_client *gatewayd;
     struct ipc_server *server;
-    struct timer *drained;
     struct close_job *closes; /* the closes under way */
     int64_t started_boot_ms;
-    int64_t drain_until_boot_ms;
 };
 
 #define LIST_LIMIT_DEFAULT 100 /* rows of a page when the question doesn't say */

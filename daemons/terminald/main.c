@@ -15,10 +15,9 @@
 
 #define SOCKET_PATH_MAX_BYTES 108
 #define SOCKET_MODE 0660u
-#define HEADER_TIMEOUT_MS 10000
+#define FRAME_TIMEOUT_MS 10000
 /* Requests that run are let finish before we go; systemd waits 30 s. */
 #define DRAIN_MAX_MS 25000
-#define DRAIN_TURN_MS 20
 #define STATUS_TURN_MS 5000
 
 static struct setting settings[] = {
@@ -64,7 +63,7 @@ static struct setting settings[] = {
      .type = SETTING_INTEGER,
      .fallback = "2000",
      .minimum = 1,
-     .maximum = 100000,
+     .maximum = IPC_CALLS_MAX / 2, /* a request may leave a card to be released behind it */
      .sentence = "Requests at once in all; above it a request is answered busy."},
     {.name = "KOMETPAY_POS_PEER_BUSY_MAX",
      .type = SETTING_INTEGER,
@@ -92,27 +91,18 @@ static const struct ipc_service services[] = {
 struct upkeep {
     struct terminald t;
     struct timer *status;
-    struct timer *drained;
-    int64_t drain_until_boot_ms;
 };
 
-static void drain_turn(void *context)
+static void drained(void *context)
 {
-    struct upkeep *u = context;
-    if (ipc_server_in_flight(u->t.server) == 0 || clock_boot_ms() >= u->drain_until_boot_ms) {
-        daemon_done(u->t.daemon);
-        return;
-    }
-    timer_arm(u->drained, DRAIN_TURN_MS);
+    daemon_done(context);
 }
 
 static void drain(void *context)
 {
     struct upkeep *u = context;
     pos_tls_stop(u->t.tls);
-    ipc_server_drain(u->t.server);
-    u->drain_until_boot_ms = clock_boot_ms() + DRAIN_MAX_MS;
-    drain_turn(u);
+    ipc_server_drain(u->t.server, DRAIN_MAX_MS, drained, u->t.daemon);
 }
 
 static void status_turn(void *context)
@@ -146,7 +136,7 @@ static void serve(struct terminald *t)
         .in_flight_max = (unsigned)setting_integer(settings, "KOMETPAY_POS_IN_FLIGHT_MAX"),
         .busy_max = (unsigned)setting_integer(settings, "KOMETPAY_POS_BUSY_MAX"),
         .peer_busy_max = (unsigned)setting_integer(settings, "KOMETPAY_POS_PEER_BUSY_MAX"),
-        .header_timeout_ms = HEADER_TIMEOUT_MS,
+        .frame_timeout_ms = FRAME_TIMEOUT_MS,
     };
     char path[SOCKET_PATH_MAX_BYTES];
     t->gatewayd = ipc_client_new(t->loop, socket_path("gatewayd", path));
@@ -192,7 +182,6 @@ int main(int argc, char **argv)
     }
     serve(t);
     u.status = timer_new(t->loop, status_turn, &u);
-    u.drained = timer_new(t->loop, drain_turn, &u);
     timer_arm(u.status, 0);
     daemon_ready(t->daemon);
     return daemon_run(t->daemon);

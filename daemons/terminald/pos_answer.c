@@ -13,7 +13,7 @@
 
 bool pos_outcome_open(const struct error *e)
 {
-    return error_is(e, "ipc_lost") || error_is(e, "deadline_passed");
+    return error_is(e, "ipc_lost") || error_is(e, "ipc_timeout");
 }
 
 void pos_answer_pending(struct ipc_request *request, enum payment_answer_kind kind,

@@ -66,19 +66,16 @@ static const struct ipc_service SERVICES[] = {
 #define CONNECTIONS_MAX 64
 #define IN_FLIGHT_MAX 512
 #define BUSY_MAX 1024
-#define HEADER_TIMEOUT_MS 10000
+#define FRAME_TIMEOUT_MS 10000
 #define CALL_TIMEOUT_MS 5000
 #define QUEUE_MAX 2048
 #define KEYS_RETRY_MS 1000
-#define DRAIN_TURN_MS 20
 #define DRAIN_MAX_MS 25000
 
 /* The loop's own timers, besides what is shared. */
 struct upkeep {
     struct vaultd v;
     struct timer *keys_again;
-    struct timer *drained;
-    int64_t drain_until_boot_ms;
 };
 
 static void status_requested(void *context, struct ipc_request *request, const void *message)
@@ -146,13 +143,9 @@ static void database_changed(void *context, bool ready)
 
 /* -- Start and end ---------------------------------------------------------------------------- */
 
-static void drain_turn(void *context)
+static void drained(void *context)
 {
     struct upkeep *u = context;
-    if (ipc_server_in_flight(u->v.server) > 0 && clock_boot_ms() < u->drain_until_boot_ms) {
-        timer_arm(u->drained, DRAIN_TURN_MS);
-        return;
-    }
     holds_free(u->v.holds); /* nothing asks for them any more; keys go with the locked memory */
     u->v.holds = NULL;
     daemon_done(u->v.daemon);
@@ -161,9 +154,7 @@ static void drain_turn(void *context)
 static void drain(void *context)
 {
     struct upkeep *u = context;
-    ipc_server_drain(u->v.server);
-    u->drain_until_boot_ms = clock_boot_ms() + DRAIN_MAX_MS;
-    drain_turn(u);
+    ipc_server_drain(u->v.server, DRAIN_MAX_MS, drained, u);
 }
 
 static void refuse_start(struct error *e)
@@ -209,7 +200,7 @@ static void serve(struct vaultd *v)
         .connections_max = CONNECTIONS_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
         .busy_max = BUSY_MAX,
-        .header_timeout_ms = HEADER_TIMEOUT_MS,
+        .frame_timeout_ms = FRAME_TIMEOUT_MS,
     };
     char path[SOCKET_PATH_MAX_BYTES];
     const int n =
@@ -240,7 +231,6 @@ int main(int argc, char **argv)
     v->holds = holds_new(v->loop, (size_t)setting_integer(SETTINGS, "KOMETPAY_HOLDS_MAX"),
                          setting_integer(SETTINGS, "KOMETPAY_HOLD_MS"));
     u.keys_again = timer_new(v->loop, load_keys, &u);
-    u.drained = timer_new(v->loop, drain_turn, &u);
     open_database(&u);
     serve(v);
     daemon_ready(v->daemon);

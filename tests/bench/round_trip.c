@@ -75,7 +75,7 @@ static void serve(int listen_fd)
                                                           .connections_max = 16,
                                                           .in_flight_max = 16,
                                                           .busy_max = 16,
-                                                          .header_timeout_ms = 10000});
+                                                          .frame_timeout_ms = 10000});
     ipc_server_listen(server, listen_fd);
     loop_run(loop); /* until the parent kills us */
 }

@@ -29,7 +29,7 @@ static void bytes_are_as_documented(void **state)
 {
     (void)state;
     static const uint8_t EXPECTED[FRAME_HEADER_BYTES] = {
-        'K',  'P',  'A',  'Y',  1,    1,    0x12, 0x34, 0x00, 0x04, 0x00, 0x00, 0x89, 0xAB,
+        'K',  'P',  'A',  'Y',  1,    1,    0x12, 0x34, 0x00, 0x08, 0x00, 0x00, 0x89, 0xAB,
         0xCD, 0xEF, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0,    0,    0,    0};
     uint8_t bytes[FRAME_HEADER_BYTES];
     good(bytes);
@@ -71,7 +71,7 @@ static void other_versions_and_flags_are_refused(void **state)
     refused(bytes, "frame_version");
     bytes[4] = 2;
     refused(bytes, "frame_version");
-    for (unsigned bit = 1; bit < 8; bit++) {
+    for (unsigned bit = 2; bit < 8; bit++) {
         good(bytes);
         bytes[5] = (uint8_t)(1u << bit);
         refused(bytes, "frame_flags");
@@ -86,6 +86,10 @@ static void reserved_bytes_must_be_zero(void **state)
         good(bytes);
         bytes[i] = 1;
         refused(bytes, "frame_reserved");
+        bytes[5] |= FRAME_SENT_AT;
+        struct frame_header header;
+        assert_null(frame_parse(bytes, &header));
+        assert_int_equal(header.sent_ms, 1u << (8 * (FRAME_HEADER_BYTES - 1 - i)));
     }
 }
 
