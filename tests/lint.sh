@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 # LINT="format walls" runs only these.
-CHECKS=${LINT:-format sizes walls python shell page cppcheck tidy}
+CHECKS=${LINT:-format sizes walls codes python shell page cppcheck tidy}
 failed=()
 
 mapfile -t C_FILES < <(find lib ipc daemons tests -name '*.c' | sort)
@@ -66,6 +66,10 @@ check_shell() {
         bash -n "$file" || found=1
     done
     return $found
+}
+
+check_codes() {
+    /usr/bin/python3 tests/codes.py
 }
 
 check_page() {
