@@ -15,7 +15,7 @@ from tests.suite.frames import ConnectionLost, NUMBERS, Refused, frame
 from tests.suite.suite import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-PAYLOAD_MAX_BYTES = 262144
+PAYLOAD_MAX_BYTES = 524288
 
 
 @pytest.fixture(params=["unix", "tls"])
@@ -46,7 +46,7 @@ def is_open(connection):
     ("frame_magic", {"magic": b"HTTP"}),
     ("frame_version", {"version": 2}),
     ("frame_version", {"version": 0}),
-    ("frame_flags", {"flags": 2}),
+    ("frame_flags", {"flags": 4}),
     ("frame_flags", {"flags": 0x81}),
     ("frame_reserved", {"reserved": 1}),
     ("frame_too_long", {"length": PAYLOAD_MAX_BYTES + 1}),
@@ -75,7 +75,8 @@ PAYLOADS = {
     "a field twice": ("json_invalid", frame("pay", b'{"key": "12345678", "key": "12345678"}')),
     "deep lists": ("json_invalid", frame("pay", b"[" * 100000)),
     "deep objects": ("field_unknown", frame("pay", b'{"card":' * 20000)),
-    "as long as may be": ("json_invalid", frame("pay", b" " * PAYLOAD_MAX_BYTES)),
+    "as long as a pay may be": ("json_invalid", frame("pay", b" " * 200000)),
+    "longer than a pay can be": ("frame_too_long", frame("pay", b" " * PAYLOAD_MAX_BYTES)),
 }
 
 

@@ -16,10 +16,15 @@ NOBODY = 64099
 
 
 def requests_of_table():
-    """name -> (peers that may send it, daemons that serve it)."""
-    text = re.sub(r"\n +to ", " to ", TABLE.read_text())
-    found = re.findall(r'^message (\w+) \d+ from ([\w ]+?) to ([\w ]+?) "', text, re.M)
-    return {name: (set(senders.split()), set(to.split())) for name, senders, to in found}
+    """name -> daemon -> peers that may send it there."""
+    requests = {}
+    for name, rights in re.findall(r'^message (\w+) \d+ (from [^"]+) "', TABLE.read_text(), re.M):
+        requests[name] = {}
+        for right in rights.split(";"):
+            senders, to = right.strip().removeprefix("from ").split(" to ")
+            for daemon in to.split():
+                requests[name].setdefault(daemon, set()).update(senders.split())
+    return requests
 
 
 REQUESTS = requests_of_table()
@@ -37,7 +42,8 @@ USERS = {"operator": 0, **UIDS, "somebody": NOBODY} if os.geteuid() == 0 else {
 
 def test_the_table_is_read_whole():
     assert len(REQUESTS) == len(re.findall(r"^message ", TABLE.read_text(), re.M)) > 20
-    assert REQUESTS["card_reveal"] == ({"gatewayd"}, {"vaultd"})
+    assert REQUESTS["card_reveal"] == {"vaultd": {"gatewayd"}}
+    assert REQUESTS["refund"] == {"terminald": {"pos", "operator"}, "gatewayd": {"terminald"}}
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
@@ -48,13 +54,13 @@ def test_only_who_may_is_heard(suite, user, daemon):
     peers = peers_of(USERS[user])
     before = written(suite)
     with suite.connect_as(USERS[user], daemon) as connection:
-        for name, (senders, to) in REQUESTS.items():
+        for name, rights in REQUESTS.items():
             try:
                 connection.call(name, {})
                 code = ""
             except Refused as refused:
                 code = refused.code
-            may = bool(senders & peers) and daemon in to
+            may = bool(rights.get(daemon, set()) & peers)
             assert (code != "right_refused") == may, f"{name} from {user} to {daemon}: {code}"
     assert written(suite) == before
 
