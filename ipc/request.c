@@ -46,6 +46,11 @@ enum message_type ipc_request_type(const struct ipc_request *request)
     return request->type;
 }
 
+unsigned ipc_request_peers(const struct ipc_request *request)
+{
+    return request->peers;
+}
+
 const char *ipc_request_location(const struct ipc_request *request)
 {
     return request->location;

@@ -50,6 +50,7 @@ static void request_start(struct client_peer *client, ipc_handler *handle, enum 
     request->message = message;
     request->correlation = correlation;
     request->deadline_boot_ms = deadline_boot_ms;
+    request->peers = client->peers;
     memcpy(request->location, client->share->location, sizeof(request->location));
     memcpy(request->pos, client->share->pos, sizeof(request->pos));
     peer_share_begin(client->share);

@@ -54,6 +54,8 @@ void ipc_server_free(struct ipc_server *server);
 /* The message handed to the handler is borrowed until the request is answered. */
 const void *ipc_request_message(const struct ipc_request *request);
 enum message_type ipc_request_type(const struct ipc_request *request);
+/* Who asks: bits of enum peer. */
+unsigned ipc_request_peers(const struct ipc_request *request);
 const char *ipc_request_location(const struct ipc_request *request);     /* "" on UNIX sockets */
 const char *ipc_request_pos(const struct ipc_request *request);          /* or "uid:1000" */
 int64_t ipc_request_deadline_boot_ms(const struct ipc_request *request); /* 0 = none */

@@ -32,6 +32,7 @@ struct ipc_request {
     void *message;
     uint64_t correlation;
     int64_t deadline_boot_ms;
+    unsigned peers;
     char location[21];
     char pos[41];
     LIST_ENTRY(ipc_request) link;
