@@ -287,8 +287,10 @@ static void try_lookup(const struct http_result *result, size_t operation, int s
     check_kept(&out.found);
     CHECK_ID(out.reversal_id);
     CHECK_ID(out.next);
-    MUST(out.id_count <= CONNECTOR_SEVERAL_MAX);
-    MUST((out.lookup == LOOKUP_SEVERAL) == (out.id_count > 0));
+    MUST(out.standing_count <= CONNECTOR_SEVERAL_MAX);
+    MUST(out.lookup != LOOKUP_SEVERAL || out.standing_count > 1);
+    MUST(out.lookup != LOOKUP_APPROVED || out.standing_count == 1);
+    MUST(out.lookup != LOOKUP_ABSENT || (out.standing_count == 0 && !out.more));
     if (out.lookup == LOOKUP_APPROVED || out.lookup == LOOKUP_SEVERAL) {
         check_approved(result, operation, &out.found);
     } else if (out.lookup == LOOKUP_ABSENT) {

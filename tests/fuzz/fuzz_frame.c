@@ -17,6 +17,7 @@
 #define FRAMES_MAX 128
 #define IN_FLIGHT_MAX 4
 #define HELD_MAX (IN_FLIGHT_MAX + 2)
+#define DRAIN_MS 1000
 #define IDLE_TURNS 4 /* a turn of the loop may only activate what the next one runs */
 
 enum ending {
@@ -28,6 +29,7 @@ enum ending {
 };
 
 struct conversation {
+    bool drained; /* told once */
     struct ipc_server *server;
     struct bufferevent *peer;
     struct ipc_request *held[HELD_MAX];
@@ -191,7 +193,7 @@ static void answer_one(struct ipc_request *request)
         struct msg_payment_answer broken = {0}; /* no outcome: our own bug must be told as such */
         ipc_answer(request, MESSAGE_PAYMENT_ANSWER, &broken);
     } else {
-        ipc_busy(request);
+        ipc_refuse(request, error_refused("busy", "", "%s", "Too busy just now."));
     }
 }
 
@@ -327,6 +329,13 @@ static void finish(struct conversation *c, enum ending ending)
     event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
 }
 
+static void drained(void *context)
+{
+    struct conversation *c = context;
+    MUST(!c->drained);
+    c->drained = true;
+}
+
 static void start(struct conversation *c, bool slow, enum ending ending)
 {
     const struct ipc_server_options options = {.daemon = "terminald",
@@ -343,7 +352,7 @@ static void start(struct conversation *c, bool slow, enum ending ending)
     bufferevent_enable(c->peer, slow ? EV_WRITE : EV_READ | EV_WRITE);
     ipc_server_adopt(c->server, pair[0], PEER_POS, "MIA", "till-1");
     if (ending == ENDING_DRAIN) {
-        ipc_server_drain(c->server);
+        ipc_server_drain(c->server, DRAIN_MS, drained, c);
     }
 }
 

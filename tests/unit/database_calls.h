@@ -1,10 +1,11 @@
-/* What test_database.c calls: a small schema, its statements, and one call at a time with its
- * outcome. Included once, after cmocka. */
+/* What the tests of lib/database.c call: a small schema, its statements, and one call at a time
+ * with its outcome. Included once, after cmocka. */
 #ifndef TESTS_UNIT_DATABASE_CALLS_H
 #define TESTS_UNIT_DATABASE_CALLS_H
 
 #include "lib/clock.h"
 #include "lib/database.h"
+#include "lib/log.h"
 #include "tests/unit/cluster.h"
 
 static const char SCHEMA[] =
@@ -59,8 +60,8 @@ struct outcome {
 
 static struct loop *loop;
 static struct database *db;
-static void on_done(void *context, enum database_outcome outcome, const struct rows *rows,
-                    const struct error *e)
+static inline void on_done(void *context, enum database_outcome outcome, const struct rows *rows,
+                           const struct error *e)
 {
     struct outcome *o = context;
 
@@ -78,7 +79,7 @@ static void on_done(void *context, enum database_outcome outcome, const struct r
     }
 }
 
-static void turn(int64_t ms)
+static inline void turn(int64_t ms)
 {
     int64_t end = clock_boot_ms() + ms;
 
@@ -98,7 +99,7 @@ static void turn(int64_t ms)
         assert_true(condition);                                                                    \
     } while (0)
 
-static void start(const char *folder, unsigned lanes)
+static inline void start(const char *folder, unsigned lanes)
 {
     const struct database_options options = {.statements = STATEMENT,
                                              .count = STATEMENTS,
@@ -112,35 +113,61 @@ static void start(const char *folder, unsigned lanes)
     db = database_new(loop, &options);
 }
 
-static void finish(void)
+static inline void finish(void)
 {
     database_free(db);
     loop_free(loop);
     db = NULL;
 }
 
-static void put_until(struct outcome *o, const char *id, const char *n, int64_t deadline)
+static inline void put_until(struct outcome *o, const char *id, const char *n, int64_t deadline)
 {
     *o = (struct outcome){.n = -1};
     database_call(db, &STATEMENT[ITEM_PUT], (const char *const[]){id, n}, deadline, on_done, o);
     assert_int_equal(o->called, 0); /* never from inside */
 }
 
-static void put(struct outcome *o, const char *id, const char *n)
+static inline void put(struct outcome *o, const char *id, const char *n)
 {
     put_until(o, id, n, 0);
 }
 
-static void get_until(struct outcome *o, const char *id, int64_t deadline)
+static inline void get_until(struct outcome *o, const char *id, int64_t deadline)
 {
     *o = (struct outcome){0};
     database_call(db, &STATEMENT[ITEM_GET], (const char *const[]){id}, deadline, on_done, o);
 }
 
-static void call_one(struct outcome *o, int statement, const char *parameter)
+static inline void call_one(struct outcome *o, int statement, const char *parameter)
 {
     *o = (struct outcome){0};
     database_call(db, &STATEMENT[statement], (const char *const[]){parameter}, 0, on_done, o);
+}
+
+static inline int group_start(void **state)
+{
+    char port[16];
+
+    (void)state;
+    log_start("test_database");
+    snprintf(port, sizeof port, "%d", CLUSTER_PORT);
+    setenv("PGPORT", port, 1);
+    setenv("PGUSER", "postgres", 1);
+    setenv("PGDATABASE", "postgres", 1);
+    if (cluster_start() != 0) {
+        return -1;
+    }
+    cluster_watch();
+    alarm(120); /* nothing here takes that long */
+    cluster_sql(SCHEMA);
+    return 0;
+}
+
+static inline int group_end(void **state)
+{
+    (void)state;
+    cluster_stop();
+    return 0;
 }
 
 #endif

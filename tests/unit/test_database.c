@@ -14,7 +14,6 @@
 
 #include "lib/log.h"
 #include "tests/unit/database_calls.h"
-#include "tests/unit/proxy.h"
 
 static bool some(const char *count)
 {
@@ -124,59 +123,6 @@ static void a_constraint_that_fails_at_commit_is_rolled_back(void **state)
     assert_int_equal(good.outcome, DATABASE_DONE);
     assert_string_equal(cluster_sql("SELECT count(*) FROM child"), "0");
     finish();
-}
-
-/* The cut cable after COMMIT: unknown, and the same question again finds the row. */
-static void a_lost_commit_answer_is_unknown(void **state)
-{
-    struct proxy proxy;
-    struct outcome o;
-    char folder[128];
-
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/proxy", cluster_folder);
-    mkdir(folder, 0755);
-    proxy_start(&proxy, folder, cluster_folder, CLUSTER_PORT);
-    start(folder, 1);
-    wait_for(database_ready(db));
-
-    atomic_store(&proxy.fault, PROXY_CUT_AT_ANSWER);
-    put(&o, "lost", "5");
-    wait_for(o.called);
-    assert_int_equal(o.outcome, DATABASE_UNKNOWN);
-    assert_string_equal(o.e.code, "database_unknown");
-    put(&o, "lost", "5");
-    wait_for(o.called);
-    assert_int_equal(o.outcome, DATABASE_DONE);
-    assert_false(o.fresh); /* it had been committed */
-
-    atomic_store(&proxy.fault, PROXY_STOPPED_AFTER);
-    put(&o, "stopped", "5");
-    wait_for(o.called);
-    assert_int_equal(o.outcome, DATABASE_DONE);
-    assert_true(o.fresh); /* answered, so not run again though the server was stopped then */
-    assert_int_equal(atomic_load(&proxy.faults_done), 2);
-
-    atomic_store(&proxy.fault, PROXY_CUT_REQUEST);
-    put(&o, "cut", "5");
-    wait_for(o.called);
-    assert_int_equal(o.outcome, DATABASE_UNKNOWN); /* we can't know that it never arrived */
-    assert_string_equal(cluster_sql("SELECT count(*) FROM item WHERE id = 'cut'"), "0");
-
-    wait_for(database_ready(db));
-    atomic_store(&proxy.fault, PROXY_HOLD_ANSWER);
-    int64_t before = clock_boot_ms();
-    put_until(&o, "held", "5", before + 400);
-    wait_for(o.called);
-    assert_int_equal(o.outcome, DATABASE_UNKNOWN);
-    assert_in_range(clock_boot_ms() - before, 400, 1000);
-    assert_int_equal(atomic_load(&proxy.faults_done), 4);
-    atomic_store(&proxy.fault, PROXY_PASS);
-    put(&o, "held", "5"); /* the held connection is gone: a new one answers */
-    wait_for(o.called);
-    assert_int_equal(o.outcome, DATABASE_DONE);
-    finish();
-    proxy_stop(&proxy);
 }
 
 static void a_backend_killed_in_commit_is_unknown(void **state)
@@ -446,39 +392,12 @@ static void too_many_waiting_are_refused(void **state)
     finish();
 }
 
-static int group_start(void **state)
-{
-    char port[16];
-
-    (void)state;
-    log_start("test_database");
-    snprintf(port, sizeof port, "%d", CLUSTER_PORT);
-    setenv("PGPORT", port, 1);
-    setenv("PGUSER", "postgres", 1);
-    setenv("PGDATABASE", "postgres", 1);
-    if (cluster_start() != 0) {
-        return -1;
-    }
-    cluster_watch();
-    alarm(120); /* nothing here takes that long */
-    cluster_sql(SCHEMA);
-    return 0;
-}
-
-static int group_end(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_of_one_turn_share_a_commit),
         cmocka_unit_test(a_bad_call_harms_no_other),
         cmocka_unit_test(a_constraint_that_fails_at_commit_is_rolled_back),
-        cmocka_unit_test(a_lost_commit_answer_is_unknown),
         cmocka_unit_test(a_backend_killed_in_commit_is_unknown),
         cmocka_unit_test(a_backend_killed_before_commit_is_run_again),
         cmocka_unit_test(a_commit_without_its_standby_is_unknown),
