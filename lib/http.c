@@ -16,18 +16,10 @@
 
 #include "lib/memory.h"
 #include "lib/mutant.h"
+#include "lib/tls_pocket.h"
 
 #define HEADER_BYTES_MAX (64u * 1024u)
 #define TCP_PATIENCE_MS 20000u
-#define POCKETS_MAX 64u /* kept; a ticket is some kilobytes */
-
-/* A TLS ticket is good for one connection: OpenSSL drops it once used, and the processor gives the
- * next one. So each exchange has a pocket of its own, and leaves in it the ticket for a later one;
- * with one pocket for all, whoever starts before a used ticket is replaced shakes hands in full. */
-struct pocket {
-    struct pocket *next;
-    CURLSH *tickets;
-};
 
 struct exchange {
     struct exchange *next;
@@ -37,7 +29,7 @@ struct exchange {
     http_done *done;
     void *context;
     CURL *easy;
-    struct pocket *pocket;
+    struct tls_pocket *pocket;
     struct curl_slist *headers;
     unsigned sendings; /* how often curl set out to send the request */
     char *body;
@@ -53,10 +45,11 @@ struct http_client {
     struct loop *loop;
     char *ca_file;
     CURLM *multi;
-    struct pocket *pockets; /* those not in use, the last one used first */
-    unsigned pocket_count;
+    struct tls_pockets *pockets;
     struct event *timer;
     struct exchange *running;
+    struct exchange *told; /* complete and told; to be cleared up */
+    struct event *clearing;
 };
 
 static void must(bool ok)
@@ -65,42 +58,6 @@ static void must(bool ok)
     if (!ok) {
         abort();
     }
-}
-
-/* -- Pockets of TLS tickets ------------------------------------------------------------------- */
-
-static struct pocket *pocket_take(struct http_client *client)
-{
-    struct pocket *pocket = client->pockets;
-
-    if (pocket != NULL) {
-        client->pockets = pocket->next;
-        client->pocket_count--;
-        return pocket;
-    }
-    pocket = memory_new(sizeof *pocket);
-    pocket->tickets = curl_share_init();
-    must(pocket->tickets != NULL);
-    must(curl_share_setopt(pocket->tickets, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) ==
-         CURLSHE_OK);
-    return pocket;
-}
-
-static void pocket_free(struct pocket *pocket)
-{
-    curl_share_cleanup(pocket->tickets);
-    free(pocket);
-}
-
-static void pocket_give_back(struct http_client *client, struct pocket *pocket)
-{
-    if (client->pocket_count == POCKETS_MAX) {
-        pocket_free(pocket);
-        return;
-    }
-    pocket->next = client->pockets;
-    client->pockets = pocket;
-    client->pocket_count++;
 }
 
 /* -- The request ----------------------------------------------------------------------------- */
@@ -265,7 +222,7 @@ static void set_transport(struct exchange *x)
     SET(x, CURLOPT_NOSIGNAL, 1L);
     SET(x, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
     SET(x, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    SET(x, CURLOPT_SHARE, x->pocket->tickets);
+    SET(x, CURLOPT_SHARE, tls_pocket_tickets(x->pocket));
     if (x->client->ca_file != NULL) {
         SET(x, CURLOPT_CAINFO, x->client->ca_file);
     }
@@ -300,7 +257,7 @@ void http_send(struct http_client *client, struct http_request *request, http_do
     *x = (struct exchange){.client = client, .request = request, .done = done, .context = context};
     x->easy = curl_easy_init();
     must(x->easy != NULL);
-    x->pocket = pocket_take(client);
+    x->pocket = tls_pocket_take(client->pockets);
     set_transport(x);
     set_method(x);
     set_headers(x);
@@ -341,14 +298,29 @@ static void fill_result(struct exchange *x, CURLcode code, struct http_result *r
     }
 }
 
-/* The socket, the secrets and what curl holds. */
+/* The socket, the secrets and what curl holds. Takes the exchange. */
 static void close_exchange(struct exchange *x)
 {
     must(curl_multi_remove_handle(x->client->multi, x->easy) == CURLM_OK);
     curl_easy_cleanup(x->easy);
-    pocket_give_back(x->client, x->pocket);
+    tls_pocket_give_back(x->client->pockets, x->pocket);
     curl_slist_free_all(x->headers);
     http_request_free(x->request);
+    memory_free(x->body);
+    memory_free(x);
+}
+
+static void clear_up(evutil_socket_t fd, short what, void *context)
+{
+    struct http_client *client = context;
+
+    (void)fd;
+    (void)what;
+    while (client->told != NULL) {
+        struct exchange *x = client->told;
+        client->told = x->next;
+        close_exchange(x);
+    }
 }
 
 static void finish(struct exchange *x, CURLcode code)
@@ -361,17 +333,20 @@ static void finish(struct exchange *x, CURLcode code)
         x->next->link = x->link;
     }
     fill_result(x, code, &result);
-    /* Unclear, so nothing of it may arrive any more once somebody hears of it. A complete answer is
-     * told first: whoever waits for it need not wait for our clearing up. */
-    if (!complete) {
-        close_exchange(x);
-    }
-    x->done(x->context, &result);
     if (complete) {
-        close_exchange(x);
+        /* What is set off by the answer goes first; clearing up can wait for it. */
+        x->done(x->context, &result);
+        x->next = x->client->told;
+        x->client->told = x;
+        event_active(x->client->clearing, 0, 0);
+        return;
     }
-    memory_free(x->body);
-    memory_free(x);
+    /* Unclear: nothing of it may arrive any more once somebody hears of it. */
+    struct exchange told = *x;
+    x->body = NULL;
+    close_exchange(x);
+    told.done(told.context, &result);
+    memory_free(told.body);
 }
 
 void http_cancel(struct http_client *client, http_done *done, void *context)
@@ -466,9 +441,11 @@ struct http_client *http_client_new(struct loop *loop, const char *ca_file)
     client->loop = loop;
     client->ca_file = ca_file == NULL ? NULL : strdup(ca_file);
     must(ca_file == NULL || client->ca_file != NULL); /* without it we would trust others */
+    client->pockets = tls_pockets_new();
     client->multi = curl_multi_init();
     client->timer = evtimer_new(loop_base(loop), on_timeout, client);
-    must(client->multi != NULL && client->timer != NULL);
+    client->clearing = event_new(loop_base(loop), -1, 0, clear_up, client);
+    must(client->multi != NULL && client->timer != NULL && client->clearing != NULL);
     must(curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK);
     must(curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK);
     must(curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, watch_time) == CURLM_OK);
@@ -485,12 +462,10 @@ void http_client_free(struct http_client *client)
     while (client->running != NULL) {
         finish(client->running, CURLE_ABORTED_BY_CALLBACK);
     }
+    clear_up(-1, 0, client);
+    event_free(client->clearing);
     curl_multi_cleanup(client->multi);
-    while (client->pockets != NULL) {
-        struct pocket *pocket = client->pockets;
-        client->pockets = pocket->next;
-        pocket_free(pocket);
-    }
+    tls_pockets_free(client->pockets);
     event_free(client->timer);
     curl_global_cleanup();
     free(client->ca_file);

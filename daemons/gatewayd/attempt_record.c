@@ -44,10 +44,6 @@ static void result_committed(void *context, enum database_outcome outcome, const
     TEXT_COPY(job->state, r.state);
     job->answer = message_new(MESSAGE_PAYMENT_ANSWER);
     payment_answer_read(rows, job->answer);
-    log_event(state_is_final(job->state) ? LOG_PAYMENT_OUTCOME : LOG_PAYMENT_UNKNOWN,
-              {"KOMETPAY_PAYMENT", job->payment}, {"KOMETPAY_ATTEMPT", job->ref},
-              {"KOMETPAY_STATE", job->state}, {"KOMETPAY_REASON", job->outcome.reason},
-              {"KOMETPAY_REQUEST_ID", job->outcome.request_id});
     if (!state_is_final(job->state)) {
         resolver_expect(job->g->resolver);
     }

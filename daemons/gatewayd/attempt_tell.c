@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemons/gatewayd/attempt.h"
+#include "daemons/gatewayd/outcome.h"
 #include "lib/log.h"
 #include "lib/text_copy.h"
 
@@ -130,8 +131,28 @@ static void told_by_store(void *context, enum database_outcome outcome, const st
     attempt_resume(job, true);
 }
 
+/* A committed result. The journal hears of it after those who wait. */
+static void tell_result(struct attempt_job *job)
+{
+    const bool awaited = job->waiter_count > 0;
+    attempt_answer_all(job, job->answer);
+    log_event(state_is_final(job->state) ? LOG_PAYMENT_OUTCOME : LOG_PAYMENT_UNKNOWN,
+              {"KOMETPAY_PAYMENT", job->payment}, {"KOMETPAY_ATTEMPT", job->ref},
+              {"KOMETPAY_STATE", job->state}, {"KOMETPAY_REASON", job->outcome.reason},
+              {"KOMETPAY_REQUEST_ID", job->outcome.request_id});
+    if (awaited) {
+        log_event(LOG_PAYMENT_ANSWERED, {"KOMETPAY_PAYMENT", job->payment},
+                  {"KOMETPAY_ATTEMPT", job->ref}, {"KOMETPAY_STATE", job->state});
+    }
+    attempt_resume(job, true);
+}
+
 void attempt_tell(struct attempt_job *job)
 {
+    if (job->answer) {
+        tell_result(job);
+        return;
+    }
     if (job->waiter_count == 0) {
         attempt_resume(job, true);
         return;
@@ -141,12 +162,5 @@ void attempt_tell(struct attempt_job *job)
         attempt_resume(job, true);
         return;
     }
-    if (!job->answer) {
-        payment_store_answer_of(job->g->db, job->ref, told_by_store, job);
-        return;
-    }
-    log_event(LOG_PAYMENT_ANSWERED, {"KOMETPAY_PAYMENT", job->payment},
-              {"KOMETPAY_ATTEMPT", job->ref}, {"KOMETPAY_STATE", job->state});
-    attempt_answer_all(job, job->answer);
-    attempt_resume(job, true);
+    payment_store_answer_of(job->g->db, job->ref, told_by_store, job);
 }

@@ -263,16 +263,19 @@ RETURN sha256(p_previous || convert_to(
            (extract(epoch FROM p_at) * 1000000)::bigint, p_kind, p_from, p_to, p_actor, p_note),
     'UTF8'));
 
+-- The last event of an attempt: stands on the attempt too, so that a story's end can't be cut off.
+CREATE TYPE payment.event_end AS (number integer, hash bytea);
+
 -- Appends one event after the last of the payment. The caller holds the payment's root attempt
 -- locked; two writers without it would meet at the primary key.
-CREATE FUNCTION payment.event_append(p_payment text, p_attempt text, p_kind text, p_from text,
-                                     p_to text, p_actor text, p_note text) RETURNS void
+CREATE FUNCTION payment.event_insert(p_payment text, p_attempt text, p_kind text, p_from text,
+                                     p_to text, p_actor text, p_note text)
+RETURNS payment.event_end
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_at timestamptz := clock_timestamp();
-    v_number integer;
-    v_hash bytea;
+    v_end payment.event_end;
 BEGIN
     INSERT INTO payment.event AS n (payment, number, attempt, at, kind, from_state, to_state, actor,
                                     note, previous_hash, hash)
@@ -282,11 +285,24 @@ BEGIN
                               coalesce(p_actor, ''), coalesce(p_note, ''))
       FROM (SELECT e.number, e.hash FROM payment.event e WHERE e.payment = p_payment
              ORDER BY e.number DESC LIMIT 1) AS l
-    RETURNING n.number, n.hash INTO v_number, v_hash;
+    RETURNING n.number, n.hash INTO v_end;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'payment % has no first event', p_payment USING ERRCODE = 'KP002';
     END IF;
-    UPDATE payment.attempt a SET event_number = v_number, event_hash = v_hash
+    RETURN v_end;
+END
+$$;
+
+-- The same where nothing else of the attempt changes.
+CREATE FUNCTION payment.event_append(p_payment text, p_attempt text, p_kind text, p_from text,
+                                     p_to text, p_actor text, p_note text) RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_end payment.event_end;
+BEGIN
+    v_end := payment.event_insert(p_payment, p_attempt, p_kind, p_from, p_to, p_actor, p_note);
+    UPDATE payment.attempt a SET event_number = v_end.number, event_hash = v_end.hash
      WHERE a.ref = p_attempt;
 END
 $$;

@@ -311,6 +311,7 @@ DECLARE
     v_state text := p_state;
     v_moved boolean;
     v_id_taken boolean := false;
+    v_end payment.event_end;
 BEGIN
     SELECT t.* INTO a FROM payment.attempt t
       WHERE t.ref = p_ref AND t.kind IN ('SALE', 'AUTH') FOR NO KEY UPDATE;
@@ -352,9 +353,17 @@ BEGIN
         p_batch := NULL;
     END IF;
     v_moved := v_state <> a.state;
+    IF v_moved THEN
+        v_end := payment.event_insert(a.payment, p_ref, a.kind, a.state, v_state, p_actor,
+                                      concat_ws(' ', p_reason, p_raw_code,
+                                                CASE WHEN v_id_taken
+                                                     THEN 'the processor named another attempt' END));
+    END IF;
 
     UPDATE payment.attempt t
        SET state = v_state,
+           event_number = coalesce(v_end.number, t.event_number),
+           event_hash = coalesce(v_end.hash, t.event_hash),
            closed_at = coalesce(t.closed_at, v_now),
            horizon_at = coalesce(v_now + p_horizon_ms * interval '1 millisecond', t.horizon_at),
            next_try_at = CASE
@@ -379,10 +388,6 @@ BEGIN
            batch = coalesce(p_batch, t.batch)
      WHERE t.ref = p_ref;
     IF v_moved THEN
-        PERFORM payment.event_append(a.payment, p_ref, a.kind, a.state, v_state, p_actor,
-                                     concat_ws(' ', p_reason, p_raw_code,
-                                               CASE WHEN v_id_taken
-                                                    THEN 'the processor named another attempt' END));
         IF v_state IN ('APPROVED', 'REVERSED') THEN
             PERFORM books.attempt_done(p_ref);
         END IF;
