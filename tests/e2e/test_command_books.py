@@ -213,7 +213,7 @@ def test_file_that_is_not_there_and_a_name_that_says_no_format(suite, tmp_path):
     assert "file_unreadable" in missing.stderr
     path = tmp_path / "export.txt"
     path.write_text("{}\n")
-    assert "format_unknown" in suite.kometpay("invoice", "import", str(path), check=REFUSED).stderr
+    assert "format_unknown" in suite.kometpay("invoice", "import", str(path), check=USAGE).stderr
     told = suite.kometpay("invoice", "import", str(path), "--format", "json", check=REFUSED)
     assert "field_missing" in told.stderr
 
@@ -230,18 +230,19 @@ def shop():
         yield suite
 
 
-def test_close_in_balance_is_exit_0_and_names_the_deposit(shop):
+def test_close_in_balance_is_exit_0_and_names_the_deposit_of_a_day_that_is_over(shop):
     number = invoice(shop, 5000)
     shop.kometpay("pay", "--location", "MIA", "--amount", "50.00", "--invoice", f"{number}=50.00",
                   "--card-stdin", "--key", new_key(), stdin=f"{VISA} 1230\n", check=OK)
     done = shop.kometpay("close", "--location", "MIA", "--date", "today", "--batch", check=OK)
-    assert done.stdout.startswith(f"MIA {today()}: in balance\n")
-    assert "deposit to enter: 50.00 USD" in done.stdout
+    assert done.stdout.startswith(f"MIA {today()}: in balance so far\n")
+    assert "50.00" in done.stdout and "deposit to enter" not in done.stdout
     again = json.loads(shop.kometpay("close", "--location", "MIA", "--date", today(), "--json",
                                      check=OK).stdout)
     assert again["balanced"] and again["net_minor"] == 5000 and again["batches"]
     every = shop.kometpay("close", "--every-location", "--date", "yesterday", check=OK).stdout
-    assert every.count("in balance") == 2 and "BOG" in every and "MIA" in every
+    assert every.count("in balance\n") == 2 and "BOG" in every and "MIA" in every
+    assert every.count("deposit to enter, before fees: 0.00 USD") == 2
 
 
 def test_close_with_a_difference_is_exit_1_and_names_it(shop):
