@@ -162,6 +162,11 @@ static void sale_done(void *context, const struct error *e, enum message_type ty
                       const void *answer)
 {
     struct pay_job *job = context;
+    if (e != NULL) {
+        /* Nothing was begun, or nothing more of it will be sent: gatewayd is gone or its time is
+         * over. Should it ask for the card all the same, the attempt ends as not sent. */
+        card_release(job);
+    }
     if (e == NULL) {
         ipc_answer(job->request, type, answer);
     } else if (pos_outcome_open(e)) {
@@ -170,7 +175,6 @@ static void sale_done(void *context, const struct error *e, enum message_type ty
                                                              : PAYMENT_ANSWER_KIND_SALE,
                            "", job->sale->amount_minor, job->sale->currency);
     } else {
-        card_release(job); /* nothing was begun: nobody will ask for the card */
         pos_answer_error(job->request, e);
     }
     job_free(job);

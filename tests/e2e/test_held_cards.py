@@ -1,7 +1,11 @@
 """A typed card between the keyboard and the processor: how long it is held, and when it is stored."""
 
+import os
+import signal
+
 import pytest
 
+from tests.e2e.own_suite import own_suite
 from tests.e2e.test_sale import settled_answer
 from tests.suite.business import AMEX, DISCOVER, card, invoice, new_key, pay
 from tests.suite.frames import Refused
@@ -52,6 +56,18 @@ def test_a_repeated_pay_that_is_pending_leaves_no_card_held(suite, pos):
     pos.call("pay", request)
     nothing_held(suite)
     assert settled_answer(pos, request["key"])["outcome"] == "APPROVED"
+
+
+def test_a_sale_that_gatewayd_dies_of_leaves_no_card_held():
+    with own_suite() as suite:
+        gatewayd = suite.processes["gatewayd"]
+        os.kill(gatewayd.pid, signal.SIGSTOP)  # it takes the sale and never comes to the card
+        with suite.pos() as pos:
+            asked = pos.send("pay", pay(2104))
+            wait_until(lambda: held_cards(suite) == 1, what="the card to be held")
+            gatewayd.kill()
+            assert pos.receive(asked)[1]["outcome"] == "PENDING"
+            nothing_held(suite)
 
 
 def test_a_refused_or_conflicting_pay_leaves_no_card_held(suite, pos):
