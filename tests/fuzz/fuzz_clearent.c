@@ -246,6 +246,19 @@ static void check_kept(const struct money_outcome *out)
 /* -- The readers --------------------------------------------------------------------------------
  */
 
+/* A number of three or four digits that stands alone. */
+static bool may_be_security_code(const char *text)
+{
+    while (*text != '\0') {
+        size_t digits = strspn(text, "0123456789");
+        if (digits == 3 || digits == 4) {
+            return true;
+        }
+        text += digits > 0 ? digits : 1;
+    }
+    return false;
+}
+
 static void try_money(const struct http_result *result, size_t operation)
 {
     const struct card card = {.pan = pan, .cvv = cvv, .expiry = "1230"};
@@ -263,7 +276,7 @@ static void try_money(const struct http_result *result, size_t operation)
     struct money_outcome out;
     clearent_connector.parse_money(&request, result, &out);
     check_kept(&out);
-    MUST(strstr(out.raw_message, CVV) == NULL || operation >= 2);
+    MUST(result->curl_code != 0 || !may_be_security_code(out.raw_message));
     if (out.outcome == OUTCOME_APPROVED) {
         check_approved(result, operation, &out);
     } else if (out.outcome == OUTCOME_NOT_SENT) {
