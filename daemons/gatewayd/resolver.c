@@ -16,8 +16,9 @@ struct resolver {
     struct timer *turn;
     unsigned running, asked;
     bool started, stopped, claiming, expected;
-    bool more;  /* the last claim was filled: more may be due */
-    bool doubt; /* rows may be claimed for us that we don't know of */
+    bool more;   /* the last claim was filled: more may be due */
+    bool doubt;  /* rows may be claimed for us that we don't know of */
+    bool asleep; /* what was unclear at the start has still to be woken */
 };
 
 static void turn(void *context);
@@ -70,11 +71,27 @@ static void dropped(void *context, enum database_outcome outcome, const struct r
     }
 }
 
+static void woken(void *context, enum database_outcome outcome, const struct rows *rows,
+                  const struct error *e)
+{
+    struct resolver *r = context;
+    (void)rows, (void)e;
+    if (outcome == DATABASE_DONE) {
+        resolver_expect(r);
+    } else {
+        r->asleep = true; /* with the next turn */
+    }
+}
+
 static void turn(void *context)
 {
     struct resolver *r = context;
     if (r->stopped || r->claiming) {
         return;
+    }
+    if (r->asleep) {
+        r->asleep = false;
+        payment_store_wake(r->g->db, NULL, NULL, woken, r);
     }
     if (r->doubt && r->running == 0) {
         r->claiming = true;
@@ -88,18 +105,6 @@ static void turn(void *context)
     r->claiming = true;
     r->asked = INQUIRIES_MAX - r->running;
     payment_store_due(r->g->db, r->g->instance, r->asked, r->g->horizon_ms, claimed, r);
-}
-
-static void woken(void *context, enum database_outcome outcome, const struct rows *rows,
-                  const struct error *e)
-{
-    struct resolver *r = context;
-    (void)rows, (void)e;
-    if (outcome == DATABASE_DONE) {
-        resolver_expect(r);
-    } else if (!r->stopped) {
-        payment_store_wake(r->g->db, NULL, NULL, woken, r);
-    }
 }
 
 /* Nobody remembers which processors failed before the start, and the next try may be an hour off:

@@ -160,10 +160,13 @@ BEGIN
       INTO v_parts, v_sum
       FROM (SELECT o.invoice, o.place,
                    least(o.open_minor, p_amount_minor - o.before_minor)::bigint AS amount_minor
-              FROM (SELECT i.invoice, i.open_minor, row_number() OVER w AS place,
-                           sum(i.open_minor) OVER w - i.open_minor AS before_minor
+              FROM (SELECT i.invoice, f.open_minor, row_number() OVER w AS place,
+                           sum(f.open_minor) OVER w - f.open_minor AS before_minor
                       FROM books.invoice i
-                     WHERE i.invoice = ANY (v_locked) AND i.open_minor > 0
+                     CROSS JOIN LATERAL payment.invoice_held(i.invoice, '') AS h
+                     -- what authorisations hold is not to be paid once more
+                     CROSS JOIN LATERAL (SELECT i.open_minor - h.held_minor AS open_minor) AS f
+                     WHERE i.invoice = ANY (v_locked) AND f.open_minor > 0
                     WINDOW w AS (ORDER BY i.invoice_date, i.due_date, i.invoice)) AS o
              WHERE o.before_minor < p_amount_minor) AS p;
     RETURN CASE WHEN v_sum = p_amount_minor THEN v_parts END;

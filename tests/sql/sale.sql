@@ -1,7 +1,7 @@
 -- A sale's beginning: each outcome, and that a refused request leaves nothing.
 BEGIN;
 SELECT test.open_business();
-SELECT plan(74);
+SELECT plan(76);
 
 CREATE FUNCTION test.refused(b payment.sale_begun) RETURNS text LANGUAGE sql
 RETURN (b).outcome || ' ' || (b).code || ' ' || (b).field;
@@ -133,6 +133,13 @@ SELECT is(test.refused(test.oldest_first(36, 1, 'C-3')),
 SELECT test.result(35, 'APPROVED');
 SELECT is(test.open('O-7'), '280 PARTLY_PAID', 'applied as it was split');
 SELECT is((test.oldest_first(36, 280, 'C-3')).outcome, 'MINE', 'the rest is paid');
+INSERT INTO books.customer VALUES ('C-4', 'Fern & Sons', '');
+INSERT INTO books.invoice VALUES
+    ('P-1', 'C-4', 'MIA', '2025-12-01', '2026-01-31', 100, 100, 'USD'),
+    ('P-2', 'C-4', 'MIA', '2025-12-02', '2026-01-31', 200, 200, 'USD');
+SELECT test.approved(37, 70, 'P-1=70', 'C-4', 'AUTH');
+SELECT is((test.oldest_first(38, 130, 'C-4')).outcome, 'MINE', 'beside an authorisation');
+SELECT is(test.parts(38), 'P-1=30,P-2=100', 'what it holds is left to it');
 
 -- answers
 SELECT is((SELECT outcome || ' ' || authorisation_code || ' ' || captured_minor
