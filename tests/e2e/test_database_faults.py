@@ -30,6 +30,16 @@ def status(suite, daemon):
         return operator.call("daemon_status", {}, 4000)
 
 
+def first_status(suite, daemon):
+    """Of a daemon that has just been started: it is heard of once it listens."""
+    def asked():
+        try:
+            return status(suite, daemon)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+    return wait_until(asked, what=f"{daemon} to listen")
+
+
 def log_since(suite, daemon, size=0):
     return (suite.log / f"{daemon}.log").read_bytes()[size:].decode(errors="replace")
 
@@ -68,8 +78,7 @@ def test_database_down_at_start_the_daemons_wait_and_say_so():
         for daemon in DAEMONS:
             suite.start_daemon(daemon)
         for daemon in KEEPERS:
-            wait_until(lambda d=daemon: suite.socket_path(d).exists())
-            assert not status(suite, daemon)["ready"]
+            assert not first_status(suite, daemon)["ready"]
             wait_until(lambda d=daemon: "database connection lost" in log_since(suite, d))
         with suite.pos() as pos:
             request = pay(8000)
