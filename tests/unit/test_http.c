@@ -1,77 +1,6 @@
 /* lib/http.c against a server that breaks: each row of the transport table, and that a money
  * request is never sent twice. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-#include <curl/curl.h>
-#include <signal.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-
-#include "lib/clock.h"
-#include "lib/http.h"
-#include "lib/http_connection.h"
-#include "tests/unit/tls_server.h"
-
-struct answer {
-    int called;
-    struct http_result result;
-    char body[64];
-};
-
-static struct tls_server server;
-static char certificate[] = "/tmp/kometpay-http.XXXXXX";
-static struct loop *loop;
-static struct http_client *client;
-
-static void on_done(void *context, const struct http_result *result)
-{
-    struct answer *answer = context;
-
-    answer->called++;
-    answer->result = *result;
-    assert_int_equal(result->body[result->body_size], '\0');
-    snprintf(answer->body, sizeof answer->body, "%.63s", result->body);
-}
-
-static struct http_request *request_to(unsigned port, bool money, int64_t timeout_ms)
-{
-    static const char body[] = "{\"amount\":\"10.00\",\"card\":\"4111111111111111\"}";
-    struct http_request *request = http_request_new("POST");
-
-    snprintf(request->url, sizeof request->url, "https://127.0.0.1:%u/sale", port);
-    request->headers[0] = "Content-Type: application/json";
-    request->headers[1] = "Accept: application/json";
-    request->secret_header = secret_new("api-key: top", 12);
-    request->body = secret_new(body, sizeof body - 1);
-    request->money = money;
-    request->timeout_ms = timeout_ms;
-    return request;
-}
-
-static void wait_for(const struct answer *answer)
-{
-    int64_t end = clock_boot_ms() + 8000;
-
-    while (answer->called == 0 && clock_boot_ms() < end) {
-        event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
-        usleep(500);
-    }
-    assert_int_equal(answer->called, 1);
-}
-
-static void exchange(struct answer *answer, struct http_request *request)
-{
-    *answer = (struct answer){0};
-    http_send(client, request, on_done, answer);
-    assert_int_equal(answer->called, 0); /* never from inside */
-    wait_for(answer);
-}
+#include "tests/unit/http_exchange.h"
 
 static void money_to(struct answer *answer, enum server_mode mode, int64_t timeout_ms)
 {
@@ -79,26 +8,6 @@ static void money_to(struct answer *answer, enum server_mode mode, int64_t timeo
     atomic_store(&server.executed, 0);
     exchange(answer, request_to(server.port, true, timeout_ms));
     assert_true(answer->result.sent_once);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    loop = loop_new();
-    client = http_client_new(loop, certificate);
-    atomic_store(&server.mode, SERVER_OK);
-    atomic_store(&server.executed, 0);
-    atomic_store(&server.connections, 0);
-    atomic_store(&server.resumed, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    http_client_free(client);
-    loop_free(loop);
-    return 0;
 }
 
 static void success(void **state)
@@ -119,203 +28,6 @@ static void success(void **state)
     assert_non_null(strstr(server.last, "\"card\":\"4111111111111111\"}"));
     assert_null(strcasestr(server.last, "expect:"));
     assert_null(strcasestr(server.last, "accept-encoding:"));
-}
-
-static struct http_connection *connection_to(unsigned port, int64_t connect_timeout_ms)
-{
-    char origin[64];
-
-    snprintf(origin, sizeof origin, "https://127.0.0.1:%u", port);
-    return http_connection_open(client, origin, connect_timeout_ms);
-}
-
-static void turn_for(int64_t ms)
-{
-    for (int64_t end = clock_boot_ms() + ms; clock_boot_ms() < end; usleep(500)) {
-        event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
-    }
-}
-
-/* Over a connection that has had `early_ms` to come up. */
-static void early_money_to(struct answer *answer, enum server_mode mode, int64_t early_ms,
-                           int64_t timeout_ms)
-{
-    struct http_request *request = request_to(server.port, true, timeout_ms);
-
-    atomic_store(&server.mode, (int)mode);
-    atomic_store(&server.executed, 0);
-    atomic_store(&server.connections, 0);
-    request->connection = connection_to(server.port, timeout_ms);
-    turn_for(early_ms);
-    exchange(answer, request);
-    assert_true(answer->result.sent_once);
-}
-
-static void an_early_connection_carries_one_request(void **state)
-{
-    struct answer a;
-
-    (void)state;
-    for (int early_ms = 0; early_ms <= 50; early_ms += 50) {
-        early_money_to(&a, SERVER_OK, early_ms, 5000);
-        assert_int_equal(a.result.curl_code, 0);
-        assert_int_equal(a.result.status, 200);
-        assert_string_equal(a.body, "{}");
-        assert_string_equal(a.result.request_id, "ID-abc-1");
-        assert_string_equal(a.result.error_text, "");
-        assert_false(a.result.nothing_sent);
-        assert_memory_equal(server.last, "POST /sale HTTP/1.1\r\n", 21);
-        assert_non_null(strstr(server.last, "\r\napi-key: top\r\n"));
-        assert_non_null(strstr(server.last, "\"card\":\"4111111111111111\"}"));
-        assert_null(strcasestr(server.last, "expect:"));
-        char host[64];
-        snprintf(host, sizeof host, "\r\nHost: 127.0.0.1:%u\r\n", server.port);
-        assert_non_null(strstr(server.last, host));
-        assert_int_equal(atomic_load(&server.connections), 1);
-        assert_int_equal(atomic_load(&server.executed), 1);
-    }
-    assert_int_equal(atomic_load(&server.resumed), 1);
-}
-
-/* What never came up is told as it is; nothing is tried again. */
-static void an_early_connection_that_fails(void **state)
-{
-    struct answer a;
-
-    (void)state;
-    for (int early_ms = 0; early_ms <= 50; early_ms += 50) {
-        struct http_request *request = request_to(1, true, 5000);
-        request->connection = connection_to(1, 5000);
-        turn_for(early_ms);
-        exchange(&a, request);
-        assert_int_equal(a.result.curl_code, CURLE_COULDNT_CONNECT);
-        assert_true(a.result.nothing_sent);
-        assert_string_not_equal(a.result.error_text, "");
-
-        early_money_to(&a, SERVER_CLOSE_BEFORE_TLS, early_ms, 5000);
-        assert_int_equal(a.result.curl_code, CURLE_SSL_CONNECT_ERROR);
-        assert_true(a.result.nothing_sent);
-        assert_int_equal(atomic_load(&server.connections), 1);
-
-        early_money_to(&a, SERVER_SILENT_BEFORE_TLS, early_ms, 300);
-        assert_int_equal(a.result.curl_code, CURLE_OPERATION_TIMEDOUT);
-        assert_true(a.result.nothing_sent);
-    }
-}
-
-static void an_early_connection_that_breaks(void **state)
-{
-    static const struct {
-        enum server_mode mode;
-        int code, other_code; /* (an early close is seen as an end or as a reset) */
-        long status;
-    } row[] = {
-        {SERVER_RESET_AFTER_REQUEST, CURLE_GOT_NOTHING, CURLE_RECV_ERROR, 0},
-        {SERVER_CLOSE_AFTER_REQUEST, CURLE_GOT_NOTHING, CURLE_GOT_NOTHING, 0},
-        {SERVER_SILENT, CURLE_OPERATION_TIMEDOUT, CURLE_OPERATION_TIMEDOUT, 0},
-        {SERVER_SHORT_BODY, CURLE_PARTIAL_FILE, CURLE_PARTIAL_FILE, 200},
-        {SERVER_BAD_CHUNK, CURLE_RECV_ERROR, CURLE_RECV_ERROR, 200},
-        {SERVER_NOT_HTTP, CURLE_UNSUPPORTED_PROTOCOL, CURLE_UNSUPPORTED_PROTOCOL, 0},
-        {SERVER_BIG_BODY, CURLE_WRITE_ERROR, CURLE_WRITE_ERROR, 200},
-    };
-    struct answer a;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        early_money_to(&a, row[i].mode, 20, row[i].mode == SERVER_SILENT ? 300 : 5000);
-        if (a.result.curl_code != row[i].other_code) {
-            assert_int_equal(a.result.curl_code, row[i].code);
-        }
-        assert_int_equal(atomic_load(&server.executed), 1);
-        assert_int_equal(atomic_load(&server.connections), 1);
-        assert_int_equal(a.result.status, row[i].status);
-        assert_false(a.result.nothing_sent);
-        assert_string_not_equal(a.result.error_text, "");
-        assert_int_equal(a.result.body_too_large, row[i].mode == SERVER_BIG_BODY);
-        assert_null(strstr(a.result.error_text, "4111"));
-    }
-}
-
-/* Closed by the server, grown old, or to somebody else: the request takes a new connection. */
-static void an_early_connection_that_is_replaced(void **state)
-{
-    struct answer a;
-
-    (void)state;
-    atomic_store(&server.mode, SERVER_CLOSE_AFTER_TLS);
-    atomic_store(&server.connections, 0);
-    struct http_request *request = request_to(server.port, true, 5000);
-    request->connection = connection_to(server.port, 5000);
-    turn_for(500); /* valgrind's TLS is slow */
-    atomic_store(&server.mode, SERVER_OK);
-    exchange(&a, request);
-    assert_int_equal(a.result.curl_code, 0);
-    assert_int_equal(atomic_load(&server.connections), 2);
-    assert_int_equal(atomic_load(&server.executed), 1);
-
-    early_money_to(&a, SERVER_OK, 2100, 5000);
-    assert_int_equal(a.result.curl_code, 0);
-    assert_int_equal(atomic_load(&server.connections), 2);
-    assert_int_equal(atomic_load(&server.executed), 1);
-
-    request = request_to(server.port, true, 5000);
-    request->connection = connection_to(1, 5000);
-    exchange(&a, request);
-    assert_int_equal(a.result.curl_code, 0);
-}
-
-/* Given up, with or without its request: nothing was sent. */
-static void an_early_connection_that_is_not_used(void **state)
-{
-    (void)state;
-    http_connection_close(NULL);
-    atomic_store(&server.mode, SERVER_OK);
-    atomic_store(&server.connections, 0);
-    atomic_store(&server.executed, 0);
-    for (int early_ms = 0; early_ms <= 50; early_ms += 50) {
-        struct http_connection *connection = connection_to(server.port, 5000);
-        turn_for(early_ms);
-        http_connection_close(connection);
-        struct http_request *request = request_to(server.port, true, 5000);
-        request->connection = connection_to(server.port, 5000);
-        turn_for(early_ms);
-        http_request_free(request);
-    }
-    turn_for(50);
-    assert_int_equal(atomic_load(&server.executed), 0);
-}
-
-/* The relay's socket has a name that all can see; only this process may use it. */
-static void a_stranger_at_the_relay(void **state)
-{
-    struct answer a = {0};
-    struct http_request *request = request_to(server.port, true, 5000);
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-
-    (void)state;
-    atomic_store(&server.mode, SERVER_OK);
-    atomic_store(&server.executed, 0);
-    request->connection = connection_to(server.port, 5000);
-    turn_for(50);
-    const char *socket_name = http_connection_socket(request->connection);
-    memcpy(name.sun_path + 1, socket_name, strlen(socket_name));
-    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(socket_name));
-    pid_t stranger = fork();
-    if (stranger == 0) {
-        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-        char byte;
-        bool in = connect(fd, (struct sockaddr *)&name, size) == 0 &&
-                  write(fd, "GET / HTTP/1.1\r\n\r\n", 18) == 18;
-        _exit(in && read(fd, &byte, 1) > 0);
-    }
-    turn_for(100);
-    int status = -1;
-    assert_int_equal(waitpid(stranger, &status, 0), stranger);
-    assert_int_equal(status, 0); /* turned away unheard */
-    exchange(&a, request);
-    assert_int_equal(a.result.curl_code, 0);
-    assert_int_equal(atomic_load(&server.executed), 1);
-    assert_memory_equal(server.last, "POST /sale HTTP/1.1\r\n", 21);
 }
 
 static void nothing_sent(void **state)
@@ -466,23 +178,6 @@ static void a_client_that_ends_answers_what_runs(void **state)
     assert_false(a.result.nothing_sent);
 }
 
-static int group_start(void **state)
-{
-    struct error *e = secret_memory_start(1 << 20);
-
-    (void)state;
-    if (e != NULL) {
-        return -1;
-    }
-    signal(SIGPIPE, SIG_IGN);
-    int fd = mkstemp(certificate);
-    if (fd < 0 || close(fd) != 0) {
-        return -1;
-    }
-    server_start(&server, certificate);
-    return 0;
-}
-
 static void a_question_is_given_up(void **state)
 {
     struct answer a = {0}, other = {0};
@@ -502,23 +197,10 @@ static void a_question_is_given_up(void **state)
     assert_int_equal(other.called, 1);
 }
 
-static int group_end(void **state)
-{
-    (void)state;
-    server_stop(&server);
-    return unlink(certificate);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(success, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_early_connection_carries_one_request, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_early_connection_that_fails, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_early_connection_that_breaks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_early_connection_that_is_replaced, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_early_connection_that_is_not_used, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_stranger_at_the_relay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_https, set_up, tear_down),
         cmocka_unit_test_setup_teardown(anything_may_have_been_sent, set_up, tear_down),
