@@ -243,7 +243,7 @@ static void start(struct exchange *x)
     set_method(x);
     set_headers(x);
     set_callbacks(x);
-    http_must(curl_multi_add_handle(x->client->multi, x->easy) == CURLM_OK);
+    http_must(curl_multi_add_handle(x->client->main->curl, x->easy) == CURLM_OK);
 }
 
 static void connection_ready(void *context, CURLcode code)
@@ -334,7 +334,7 @@ static void fill_result(struct exchange *x, CURLcode code, struct http_result *r
 static void close_exchange(struct exchange *x)
 {
     /* Also one that never was added: nothing happens then. */
-    http_must(curl_multi_remove_handle(x->client->multi, x->easy) == CURLM_OK);
+    http_must(curl_multi_remove_handle(x->client->main->curl, x->easy) == CURLM_OK);
     curl_easy_cleanup(x->easy);
     http_connection_close(x->connection);
     if (x->pocket != NULL) {

@@ -64,12 +64,12 @@ void http_set_money(CURL *easy)
 
 /* -- curl under the loop --------------------------------------------------------------------- */
 
-static void tell_ended(struct http_client *client)
+static void tell_ended(struct http_multi *multi)
 {
     int left = 0;
 
-    for (CURLMsg *m = curl_multi_info_read(client->multi, &left); m != NULL;
-         m = curl_multi_info_read(client->multi, &left)) {
+    for (CURLMsg *m = curl_multi_info_read(multi->curl, &left); m != NULL;
+         m = curl_multi_info_read(multi->curl, &left)) {
         if (m->msg == CURLMSG_DONE) {
             struct http_transfer *transfer = NULL;
             CURLcode code = m->data.result;
@@ -81,36 +81,28 @@ static void tell_ended(struct http_client *client)
 
 static void on_socket(evutil_socket_t fd, short what, void *context)
 {
-    struct http_client *client = context;
+    struct http_multi *multi = context;
     int flags = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
     int running = 0;
 
-    http_must(curl_multi_socket_action(client->multi, fd, flags, &running) == CURLM_OK);
-    tell_ended(client);
+    http_must(curl_multi_socket_action(multi->curl, fd, flags, &running) == CURLM_OK);
+    tell_ended(multi);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
-    struct http_client *client = context;
+    struct http_multi *multi = context;
     int running = 0;
 
     (void)fd;
     (void)what;
-    http_must(curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running) ==
-              CURLM_OK);
-    tell_ended(client);
-}
-
-static void on_clearing(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    http_clear_up(context);
+    http_must(curl_multi_socket_action(multi->curl, CURL_SOCKET_TIMEOUT, 0, &running) == CURLM_OK);
+    tell_ended(multi);
 }
 
 static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context)
 {
-    struct http_client *client = context;
+    struct http_multi *multi = context;
     struct event *event = socket_context;
 
     (void)easy;
@@ -122,24 +114,75 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, v
     }
     short kind = (short)((what & CURL_POLL_IN ? EV_READ : 0) |
                          (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
-    event = event_new(loop_base(client->loop), fd, kind, on_socket, client);
+    event = event_new(loop_base(multi->loop), fd, kind, on_socket, multi);
     http_must(event != NULL && event_add(event, NULL) == 0);
-    http_must(curl_multi_assign(client->multi, fd, event) == CURLM_OK);
+    http_must(curl_multi_assign(multi->curl, fd, event) == CURLM_OK);
     return 0;
 }
 
-static int watch_time(CURLM *multi, long ms, void *context)
+static int watch_time(CURLM *curl, long ms, void *context)
 {
-    struct http_client *client = context;
+    struct http_multi *multi = context;
 
-    (void)multi;
+    (void)curl;
     if (ms < 0) {
-        evtimer_del(client->timer);
+        evtimer_del(multi->timer);
     } else {
         struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-        http_must(evtimer_add(client->timer, &tv) == 0);
+        http_must(evtimer_add(multi->timer, &tv) == 0);
     }
     return 0;
+}
+
+static struct http_multi *multi_new(struct loop *loop)
+{
+    struct http_multi *multi = memory_new(sizeof *multi);
+    CURLM *curl = curl_multi_init();
+
+    multi->loop = loop;
+    multi->curl = curl;
+    multi->timer = evtimer_new(loop_base(loop), on_timeout, multi);
+    http_must(curl != NULL && multi->timer != NULL);
+    http_must(curl_multi_setopt(curl, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK &&
+              curl_multi_setopt(curl, CURLMOPT_SOCKETDATA, multi) == CURLM_OK &&
+              curl_multi_setopt(curl, CURLMOPT_TIMERFUNCTION, watch_time) == CURLM_OK &&
+              curl_multi_setopt(curl, CURLMOPT_TIMERDATA, multi) == CURLM_OK &&
+              curl_multi_setopt(curl, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK);
+    return multi;
+}
+
+static void multi_free(struct http_multi *multi)
+{
+    curl_multi_cleanup(multi->curl);
+    event_free(multi->timer);
+    free(multi);
+}
+
+struct http_multi *http_multi_take(struct http_client *client)
+{
+    struct http_multi *multi = client->spare;
+
+    if (multi == NULL) {
+        return multi_new(client->loop);
+    }
+    client->spare = multi->next;
+    multi->next = NULL;
+    return multi;
+}
+
+void http_multi_give_back(struct http_client *client, struct http_multi *multi)
+{
+    multi->next = client->spare;
+    client->spare = multi;
+}
+
+/* -- The client -------------------------------------------------------------------------------- */
+
+static void on_clearing(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    http_clear_up(context);
 }
 
 struct http_client *http_client_new(struct loop *loop, const char *ca_file)
@@ -152,16 +195,9 @@ struct http_client *http_client_new(struct loop *loop, const char *ca_file)
     client->ca_file = ca_file == NULL ? NULL : strdup(ca_file);
     http_must(ca_file == NULL || client->ca_file != NULL); /* without it we would trust others */
     client->pockets = tls_pockets_new();
-    client->multi = curl_multi_init();
-    client->timer = evtimer_new(loop_base(loop), on_timeout, client);
+    client->main = multi_new(loop);
     client->clearing = event_new(loop_base(loop), -1, 0, on_clearing, client);
-    http_must(client->multi != NULL && client->timer != NULL && client->clearing != NULL);
-    CURLM *multi = client->multi;
-    http_must(curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_time) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
-              curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK);
+    http_must(client->clearing != NULL);
     return client;
 }
 
@@ -172,9 +208,11 @@ void http_client_free(struct http_client *client)
     }
     http_abort_all(client);
     event_free(client->clearing);
-    curl_multi_cleanup(client->multi);
+    multi_free(client->main);
+    while (client->spare != NULL) {
+        multi_free(http_multi_take(client));
+    }
     tls_pockets_free(client->pockets);
-    event_free(client->timer);
     curl_global_cleanup();
     free(client->ca_file);
     free(client);

@@ -33,6 +33,7 @@ struct http_connection {
     struct http_client *client;
     enum connection_state state;
     CURLcode code;
+    struct http_multi *multi; /* its own */
     CURL *easy;
     struct tls_pocket *pocket;
     char *origin;          /* "https://host:port" */
@@ -318,7 +319,8 @@ struct http_connection *http_connection_open(struct http_client *client, const c
     HTTP_SET(connection->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_timeout_ms);
     HTTP_SET(connection->easy, CURLOPT_PRIVATE, &connection->transfer);
     HTTP_SET(connection->easy, CURLOPT_ERRORBUFFER, connection->error);
-    http_must(curl_multi_add_handle(client->multi, connection->easy) == CURLM_OK);
+    connection->multi = http_multi_take(client);
+    http_must(curl_multi_add_handle(connection->multi->curl, connection->easy) == CURLM_OK);
     return connection;
 }
 
@@ -329,8 +331,9 @@ void http_connection_close(struct http_connection *connection)
     }
     connection_break(connection, CURLE_ABORTED_BY_CALLBACK);
     unwatch(&connection->telling);
-    http_must(curl_multi_remove_handle(connection->client->multi, connection->easy) == CURLM_OK);
+    http_must(curl_multi_remove_handle(connection->multi->curl, connection->easy) == CURLM_OK);
     curl_easy_cleanup(connection->easy);
+    http_multi_give_back(connection->client, connection->multi);
     tls_pocket_give_back(connection->client->pockets, connection->pocket);
     memory_free(connection->held);
     free(connection->origin);

@@ -102,15 +102,16 @@ static void proxy_move(struct proxy *proxy, int i, bool answer)
         proxy->cables[i].held = 1;
         atomic_fetch_add(&proxy->faults_done, 1);
     } else if (commits && answer && fault == PROXY_STOPPED_AFTER) {
+        /* Noted before it shows: the test looks as soon as it hears of it. */
+        atomic_store(&proxy->fault, PROXY_PASS);
+        atomic_fetch_add(&proxy->faults_done, 1);
         proxy_stop_after(to, bytes, (size_t)n);
         proxy_cut(proxy, i);
-        atomic_store(&proxy->fault, PROXY_PASS);
-        atomic_fetch_add(&proxy->faults_done, 1);
         return;
     } else if (commits && fault == (answer ? PROXY_CUT_AT_ANSWER : PROXY_CUT_REQUEST)) {
-        proxy_cut(proxy, i);
         atomic_store(&proxy->fault, PROXY_PASS);
         atomic_fetch_add(&proxy->faults_done, 1);
+        proxy_cut(proxy, i);
         return;
     }
     if (!(answer && proxy->cables[i].held)) {
@@ -159,6 +160,7 @@ static void proxy_start(struct proxy *proxy, const char *folder, const char *tar
     snprintf(proxy->target, sizeof proxy->target, "%s/.s.PGSQL.%d", target, port);
     snprintf(proxy->path, sizeof proxy->path, "%s/.s.PGSQL.%d", folder, port);
     proxy->listener = proxy_socket(proxy->path, &address);
+    unlink(proxy->path); /* of a test that failed */
     assert(bind(proxy->listener, (struct sockaddr *)&address, sizeof address) == 0);
     assert(listen(proxy->listener, 16) == 0);
     assert(pthread_create(&proxy->thread, NULL, proxy_run, proxy) == 0);
