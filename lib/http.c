@@ -1,27 +1,27 @@
-/* HTTPS exchanges: one request, its answer, and what is proved of its sending. Must never send a
- * money request twice, follow a redirect, or go through a proxy: each would spoil that proof. */
+/* HTTPS exchanges on a libcurl multi handle under the loop.
+ * Must never send a money request twice, follow a redirect, or go through a proxy: each would
+ * spoil the proof of what was sent. */
 #include "lib/http.h"
 
 #include <assert.h>
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
-#include "lib/clock.h"
-#include "lib/http_client.h"
-#include "lib/http_connection.h"
 #include "lib/memory.h"
 #include "lib/mutant.h"
+#include "lib/tls_pocket.h"
 
 #define HEADER_BYTES_MAX (64u * 1024u)
-#define SCHEME_SECURE "https:"
-#define SCHEME_CLEAR "http:"
+#define TCP_PATIENCE_MS 20000u
 
 struct exchange {
-    struct http_transfer transfer; /* first: see http_client.h */
     struct exchange *next;
     struct exchange **link; /* what points to us */
     struct http_client *client;
@@ -29,10 +29,8 @@ struct exchange {
     http_done *done;
     void *context;
     CURL *easy;
-    struct tls_pocket *pocket;          /* NULL: it goes over `connection` */
-    struct http_connection *connection; /* owned; NULL: a connection of its own */
+    struct tls_pocket *pocket;
     struct curl_slist *headers;
-    int64_t begun_boot_ms;
     unsigned sendings; /* how often curl set out to send the request */
     char *body;
     size_t body_size;
@@ -42,6 +40,25 @@ struct exchange {
     char request_id[96];
     char error[CURL_ERROR_SIZE];
 };
+
+struct http_client {
+    struct loop *loop;
+    char *ca_file;
+    CURLM *multi;
+    struct tls_pockets *pockets;
+    struct event *timer;
+    struct exchange *running;
+    struct exchange *told; /* complete and told; to be cleared up */
+    struct event *clearing;
+};
+
+static void must(bool ok)
+{
+    assert(ok);
+    if (!ok) {
+        abort();
+    }
+}
 
 /* -- The request ----------------------------------------------------------------------------- */
 
@@ -62,7 +79,6 @@ void http_request_free(struct http_request *request)
     }
     secret_free(request->secret_header);
     secret_free(request->body);
-    http_connection_close(request->connection);
     memory_free(request);
 }
 
@@ -81,6 +97,21 @@ static int before_sending(void *context, char *remote_ip, char *local_ip, int re
     }
     x->sendings++;
     return CURL_PREREQFUNC_OK;
+}
+
+/* Linger 0: what is still queued when we give up is thrown away, not sent later. */
+static int prepare_socket(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+    const struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    const unsigned patience = TCP_PATIENCE_MS;
+
+    (void)context;
+    (void)purpose;
+    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience) != 0) {
+        return CURL_SOCKOPT_ERROR;
+    }
+    return CURL_SOCKOPT_OK;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
@@ -140,12 +171,12 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 
 /* -- Set-up ---------------------------------------------------------------------------------- */
 
-#define SET(x, option, value) HTTP_SET((x)->easy, option, value)
+#define SET(x, option, value) must(curl_easy_setopt((x)->easy, option, value) == CURLE_OK)
 
 static void add_header(struct exchange *x, const char *line)
 {
     x->headers = curl_slist_append(x->headers, line);
-    http_must(x->headers != NULL);
+    must(x->headers != NULL);
 }
 
 static void set_headers(struct exchange *x)
@@ -178,48 +209,36 @@ static void set_method(struct exchange *x)
     SET(x, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-/* HTTP in clear to the relay, which carries it on under TLS. */
-static void set_connection(struct exchange *x)
-{
-    char url[sizeof x->request->url];
-
-    /* The Host header comes from it. */
-    snprintf(url, sizeof url, SCHEME_CLEAR "%s", x->request->url + strlen(SCHEME_SECURE));
-    SET(x, CURLOPT_URL, url);
-    SET(x, CURLOPT_PROTOCOLS_STR, "http");
-    SET(x, CURLOPT_PROXY, "");
-    SET(x, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(x, CURLOPT_FOLLOWLOCATION, 0L);
-    SET(x, CURLOPT_NOSIGNAL, 1L);
-    SET(x, CURLOPT_FRESH_CONNECT, 1L);
-    SET(x, CURLOPT_FORBID_REUSE, 1L);
-    SET(x, CURLOPT_ABSTRACT_UNIX_SOCKET, http_connection_socket(x->connection));
-}
-
 static void set_transport(struct exchange *x)
 {
     const struct http_request *request = x->request;
 
-    if (x->connection != NULL) {
-        set_connection(x);
-    } else {
-        x->pocket = tls_pocket_take(x->client->pockets);
-        http_set_connection(x->client, x->easy, x->pocket);
-        SET(x, CURLOPT_URL, request->url);
-        SET(x, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
-        if (request->money && !MUTANT("auto_resend")) {
-            http_set_money(x->easy);
-            SET(x, CURLOPT_FORBID_REUSE, 1L);
-        }
+    SET(x, CURLOPT_URL, request->url);
+    SET(x, CURLOPT_PROTOCOLS_STR, "https");
+    SET(x, CURLOPT_PROXY, "");
+    SET(x, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(x, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(x, CURLOPT_FOLLOWLOCATION, 0L);
+    SET(x, CURLOPT_NOSIGNAL, 1L);
+    SET(x, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
+    SET(x, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    SET(x, CURLOPT_SHARE, tls_pocket_tickets(x->pocket));
+    if (x->client->ca_file != NULL) {
+        SET(x, CURLOPT_CAINFO, x->client->ca_file);
     }
-    /* What the connection took to come up is of the same time. */
-    int64_t left_ms = x->begun_boot_ms + request->timeout_ms - clock_boot_ms();
-    SET(x, CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
+    /* One file is all: curl's own folder would be trusted besides ours, and with a folder curl
+     * reads all certificates anew for each connection. */
+    SET(x, CURLOPT_CAPATH, NULL);
+    if (request->money && !MUTANT("auto_resend")) {
+        SET(x, CURLOPT_FRESH_CONNECT, 1L);
+        SET(x, CURLOPT_FORBID_REUSE, 1L);
+        SET(x, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
+    }
 }
 
 static void set_callbacks(struct exchange *x)
 {
-    SET(x, CURLOPT_PRIVATE, &x->transfer);
+    SET(x, CURLOPT_PRIVATE, x);
     SET(x, CURLOPT_ERRORBUFFER, x->error);
     SET(x, CURLOPT_PREREQFUNCTION, before_sending);
     SET(x, CURLOPT_PREREQDATA, x);
@@ -229,75 +248,28 @@ static void set_callbacks(struct exchange *x)
     SET(x, CURLOPT_HEADERDATA, x);
 }
 
-static void finish(struct exchange *x, CURLcode code);
-
-static void exchange_ended(struct http_transfer *transfer, CURLcode code)
-{
-    finish((struct exchange *)transfer, code);
-}
-
-/* Only arms curl's timer. */
-static void start(struct exchange *x)
-{
-    set_transport(x);
-    set_method(x);
-    set_headers(x);
-    set_callbacks(x);
-    http_must(curl_multi_add_handle(x->client->main->curl, x->easy) == CURLM_OK);
-}
-
-static void connection_ready(void *context, CURLcode code)
-{
-    struct exchange *x = context;
-
-    if (code == CURLE_OK) {
-        start(x);
-    } else {
-        finish(x, code);
-    }
-}
-
-/* The connection that came with the request, if it is good for it. */
-static struct http_connection *take_connection(struct http_request *request)
-{
-    struct http_connection *connection = request->connection;
-
-    request->connection = NULL;
-    if (connection != NULL &&
-        (MUTANT("auto_resend") || !http_connection_serves(connection, request->url))) {
-        http_connection_close(connection);
-        return NULL;
-    }
-    return connection;
-}
-
 void http_send(struct http_client *client, struct http_request *request, http_done *done,
                void *context)
 {
     struct exchange *x = memory_new(sizeof *x);
 
     assert(request->connect_timeout_ms > 0 && request->timeout_ms > 0);
-    assert(request->connection == NULL || request->money);
-    *x = (struct exchange){.transfer = {exchange_ended},
-                           .client = client,
-                           .request = request,
-                           .done = done,
-                           .context = context,
-                           .begun_boot_ms = clock_boot_ms()};
+    *x = (struct exchange){.client = client, .request = request, .done = done, .context = context};
     x->easy = curl_easy_init();
-    http_must(x->easy != NULL);
+    must(x->easy != NULL);
+    x->pocket = tls_pocket_take(client->pockets);
+    set_transport(x);
+    set_method(x);
+    set_headers(x);
+    set_callbacks(x);
     x->next = client->running;
     x->link = &client->running;
     if (x->next != NULL) {
         x->next->link = &x->next;
     }
     client->running = x;
-    x->connection = take_connection(request);
-    if (x->connection == NULL) {
-        start(x);
-    } else {
-        http_connection_await(x->connection, connection_ready, x);
-    }
+    /* Only arms curl's timer, so nothing is answered from inside this call. */
+    must(curl_multi_add_handle(client->multi, x->easy) == CURLM_OK);
 }
 
 /* -- The end of an exchange ------------------------------------------------------------------ */
@@ -307,9 +279,9 @@ static void fill_result(struct exchange *x, CURLcode code, struct http_result *r
     long size = 0;
     const char *type = NULL;
 
-    http_must(curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &size) == CURLE_OK);
-    http_must(curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &result->status) == CURLE_OK);
-    http_must(curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK);
+    must(curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &size) == CURLE_OK);
+    must(curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &result->status) == CURLE_OK);
+    must(curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK);
     result->curl_code = (int)code;
     /* Stricter than the size alone: a write that TLS holds back half-done counts as sent. */
     result->nothing_sent = size == 0 && x->sendings == 0;
@@ -319,35 +291,31 @@ static void fill_result(struct exchange *x, CURLcode code, struct http_result *r
     result->body_too_large = x->body_too_large;
     snprintf(result->content_type, sizeof result->content_type, "%s", type == NULL ? "" : type);
     snprintf(result->request_id, sizeof result->request_id, "%s", x->request_id);
-    const char *connection_error =
-        x->connection == NULL ? "" : http_connection_error(x->connection);
     if (code != CURLE_OK) {
         snprintf(result->error_text, sizeof result->error_text, "%.*s",
                  (int)sizeof result->error_text - 1,
-                 connection_error[0] != '\0' ? connection_error
-                 : x->error[0] != '\0'       ? x->error
-                                             : curl_easy_strerror(code));
+                 x->error[0] != '\0' ? x->error : curl_easy_strerror(code));
     }
 }
 
 /* The socket, the secrets and what curl holds. Takes the exchange. */
 static void close_exchange(struct exchange *x)
 {
-    /* Also one that never was added: nothing happens then. */
-    http_must(curl_multi_remove_handle(x->client->main->curl, x->easy) == CURLM_OK);
+    must(curl_multi_remove_handle(x->client->multi, x->easy) == CURLM_OK);
     curl_easy_cleanup(x->easy);
-    http_connection_close(x->connection);
-    if (x->pocket != NULL) {
-        tls_pocket_give_back(x->client->pockets, x->pocket);
-    }
+    tls_pocket_give_back(x->client->pockets, x->pocket);
     curl_slist_free_all(x->headers);
     http_request_free(x->request);
     memory_free(x->body);
     memory_free(x);
 }
 
-void http_clear_up(struct http_client *client)
+static void clear_up(evutil_socket_t fd, short what, void *context)
 {
+    struct http_client *client = context;
+
+    (void)fd;
+    (void)what;
     while (client->told != NULL) {
         struct exchange *x = client->told;
         client->told = x->next;
@@ -392,10 +360,114 @@ void http_cancel(struct http_client *client, http_done *done, void *context)
     }
 }
 
-void http_abort_all(struct http_client *client)
+static void finish_all_done(struct http_client *client)
 {
+    int left = 0;
+
+    for (CURLMsg *m = curl_multi_info_read(client->multi, &left); m != NULL;
+         m = curl_multi_info_read(client->multi, &left)) {
+        if (m->msg == CURLMSG_DONE) {
+            struct exchange *x = NULL;
+            CURLcode code = m->data.result;
+            must(curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x) == CURLE_OK);
+            finish(x, code);
+        }
+    }
+}
+
+/* -- curl under the loop --------------------------------------------------------------------- */
+
+static void on_socket(evutil_socket_t fd, short what, void *context)
+{
+    struct http_client *client = context;
+    int flags = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+    int running = 0;
+
+    must(curl_multi_socket_action(client->multi, fd, flags, &running) == CURLM_OK);
+    finish_all_done(client);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *context)
+{
+    struct http_client *client = context;
+    int running = 0;
+
+    (void)fd;
+    (void)what;
+    must(curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running) == CURLM_OK);
+    finish_all_done(client);
+}
+
+static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context)
+{
+    struct http_client *client = context;
+    struct event *event = socket_context;
+
+    (void)easy;
+    if (event != NULL) {
+        event_free(event);
+    }
+    if (what == CURL_POLL_REMOVE) {
+        return 0;
+    }
+    short kind = (short)((what & CURL_POLL_IN ? EV_READ : 0) |
+                         (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
+    event = event_new(loop_base(client->loop), fd, kind, on_socket, client);
+    must(event != NULL && event_add(event, NULL) == 0);
+    must(curl_multi_assign(client->multi, fd, event) == CURLM_OK);
+    return 0;
+}
+
+static int watch_time(CURLM *multi, long ms, void *context)
+{
+    struct http_client *client = context;
+
+    (void)multi;
+    if (ms < 0) {
+        evtimer_del(client->timer);
+    } else {
+        struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+        must(evtimer_add(client->timer, &tv) == 0);
+    }
+    return 0;
+}
+
+struct http_client *http_client_new(struct loop *loop, const char *ca_file)
+{
+    struct http_client *client = memory_new(sizeof *client);
+
+    must(curl_global_init_mem(CURL_GLOBAL_DEFAULT, memory_malloc, memory_free, memory_realloc,
+                              memory_strdup, memory_calloc) == CURLE_OK);
+    client->loop = loop;
+    client->ca_file = ca_file == NULL ? NULL : strdup(ca_file);
+    must(ca_file == NULL || client->ca_file != NULL); /* without it we would trust others */
+    client->pockets = tls_pockets_new();
+    client->multi = curl_multi_init();
+    client->timer = evtimer_new(loop_base(loop), on_timeout, client);
+    client->clearing = event_new(loop_base(loop), -1, 0, clear_up, client);
+    must(client->multi != NULL && client->timer != NULL && client->clearing != NULL);
+    must(curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, watch_time) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client) == CURLM_OK);
+    must(curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK);
+    return client;
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (client == NULL) {
+        return;
+    }
     while (client->running != NULL) {
         finish(client->running, CURLE_ABORTED_BY_CALLBACK);
     }
-    http_clear_up(client);
+    clear_up(-1, 0, client);
+    event_free(client->clearing);
+    curl_multi_cleanup(client->multi);
+    tls_pockets_free(client->pockets);
+    event_free(client->timer);
+    curl_global_cleanup();
+    free(client->ca_file);
+    free(client);
 }

@@ -16,9 +16,6 @@
 #define HTTP_BODY_MAX_BYTES (1024u * 1024u)
 #define HTTP_HEADERS_MAX 8
 
-struct http_client;
-struct http_connection;
-
 struct http_request {
     const char *method; /* GET, POST, PUT, DELETE; borrowed */
     char url[2048];
@@ -26,7 +23,6 @@ struct http_request {
     struct secret *secret_header;          /* a whole header line such as "api-key: ..."; owned */
     struct secret *body;                   /* owned, may be NULL */
     bool money;                            /* the rules above */
-    struct http_connection *connection;    /* owned, may be NULL; of a money request only */
     int64_t connect_timeout_ms;
     int64_t timeout_ms; /* whole exchange */
 };
@@ -47,6 +43,7 @@ struct http_result {
     char error_text[160]; /* curl's own words, without secrets */
 };
 
+struct http_client;
 typedef void http_done(void *context, const struct http_result *result);
 /* ca_file NULL = the system's. SIGPIPE must be ignored by the program: TLS writes raise it. */
 struct http_client *http_client_new(struct loop *loop, const char *ca_file);
@@ -60,16 +57,6 @@ void http_send(struct http_client *client, struct http_request *request, http_do
  * CURLE_ABORTED_BY_CALLBACK (42). Not for money requests. */
 void http_cancel(struct http_client *client, http_done *done, void *context);
 struct http_request *http_request_new(const char *method);
-/* Its secrets and its connection too. */
 void http_request_free(struct http_request *request);
-
-/* A connection with its TLS, opened while it isn't known yet what to send. It is for one money
- * request: give it to `request->connection`, or close it; nothing is sent on it before. `origin` is
- * the URL up to the path, such as "https://gateway.clearent.net". One that leads elsewhere than the
- * request, was closed by the other side or has stood for 2 s is replaced by a new connection when
- * the request is sent; that it could not be opened becomes the request's result. */
-struct http_connection *http_connection_open(struct http_client *client, const char *origin,
-                                             int64_t connect_timeout_ms);
-void http_connection_close(struct http_connection *connection); /* NULL is allowed */
 
 #endif

@@ -1,5 +1,5 @@
 /* Memory that is wiped when it is given back. Installed into OpenSSL, libevent and jansson by
- * memory_start(); lib/http_client.c hands the same functions to curl_global_init_mem(). */
+ * memory_start(); lib/http.c hands the same functions to curl_global_init_mem(). */
 #ifndef LIB_MEMORY_H
 #define LIB_MEMORY_H
 

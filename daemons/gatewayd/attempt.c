@@ -154,7 +154,6 @@ static void attempt_free(struct attempt_job *job)
         free(job->sale);
     }
     http_request_free(job->request);
-    http_connection_close(job->connection);
     free(job);
 }
 

@@ -62,9 +62,8 @@ struct attempt_job {
     int64_t deadline_boot_ms; /* nothing is sent after it */
     struct msg_sale *sale;    /* owned; NULL for a follow-up */
     struct follow_up follow_up;
-    struct http_request *request;       /* owned until sent; the only place that holds the card */
-    struct http_connection *connection; /* owned until sent; opened while the intent is committed */
-    struct money_request money;         /* points into the job */
+    struct http_request *request; /* owned until sent; the only place that holds the card */
+    struct money_request money;   /* points into the job */
     struct money_outcome outcome;
     char state[21]; /* as committed */
     enum begin_outcome begun;
@@ -104,9 +103,6 @@ void attempt_actor(char out[ACTOR_BYTES], const struct ipc_request *request, con
 /* Builds job->request; `card` only for a sale or authorisation, borrowed for the call. On an error
  * the outcome is set (nothing was sent) and false returned. */
 bool attempt_request_build(struct attempt_job *job, const struct card *card);
-/* Opens the connection that the request will probably need, while its intent is being committed;
- * if few are at work. Nothing is sent on it before. */
-void attempt_connect_early(struct attempt_job *job);
 /* Nothing was sent, and why: reason of decline.h or one of ours, and the clerk's sentence. */
 void attempt_not_sent(struct attempt_job *job, const char *reason, const char *message);
 

@@ -16,7 +16,6 @@ static void intent_take_facts(struct attempt_job *job, const struct begun *b)
     TEXT_COPY(job->payment, b->payment);
     TEXT_COPY(job->processor, b->processor);
     TEXT_COPY(job->account, b->account);
-    TEXT_COPY(job->g->last_processor, b->processor);
     if (!job->sale) {
         struct follow_up *f = &job->follow_up;
         TEXT_COPY(f->currency, b->currency);
@@ -160,5 +159,4 @@ void attempt_intend(struct attempt_job *job)
         };
         payment_store_follow_up_begin(g->db, &intent, intent_committed, job);
     }
-    attempt_connect_early(job);
 }

@@ -11,9 +11,6 @@
 #include "lib/text_copy.h"
 
 #define CONNECT_TIMEOUT_MS 10000
-/* Jobs up to which there is time to gain: with more, this host's processors are busy, and a
- * connection opened early costs them more than one that is opened when the request is sent. */
-#define EARLY_MAX 4
 
 void attempt_not_sent(struct attempt_job *job, const char *reason, const char *message)
 {
@@ -94,16 +91,6 @@ static void money_answered(void *context, const struct http_result *result)
     attempt_resume(job, true);
 }
 
-void attempt_connect_early(struct attempt_job *job)
-{
-    struct gatewayd *g = job->g;
-
-    if (g->job_count <= EARLY_MAX && *g->last_processor && !job->connection) {
-        job->connection = http_connection_open(
-            g->processors, gatewayd_base_url(g, g->last_processor), CONNECT_TIMEOUT_MS);
-    }
-}
-
 void attempt_send(struct attempt_job *job)
 {
     if (!job->sale && !attempt_request_build(job, NULL)) {
@@ -120,7 +107,5 @@ void attempt_send(struct attempt_job *job)
               {"KOMETPAY_PROCESSOR", job->processor});
     struct http_request *request = job->request;
     job->request = NULL;
-    request->connection = job->connection;
-    job->connection = NULL;
     http_send(job->g->processors, request, money_answered, job);
 }

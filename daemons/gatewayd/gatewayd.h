@@ -31,7 +31,6 @@ struct gatewayd {
     struct resolver *resolver;
     struct attempt_job *jobs; /* those that run now */
     unsigned job_count;
-    char last_processor[21];  /* of the last payment that was begun; "" before the first */
     struct timer *drain_turn; /* NULL until it drains */
     int64_t drain_until_boot_ms;
     char instance[ID_MAX]; /* the holder of what we have begun */

@@ -32,8 +32,7 @@ SCRIPTS = {
     "none": Script(),
     # no connection, or one that breaks
     "tls_close": Script([{"fault": "tls_close"}]),
-    "accept_close": Script([{"fault": "accept_close", "count": 2}]),  # the early one, and the next
-    "early_close": Script([{"fault": "accept_close", "count": 1}]),
+    "accept_close": Script([{"fault": "accept_close"}]),
     "reset_after_headers": unclear("reset_after_headers"),
     "reset_mid_request": unclear("reset_mid_request"),
     "reset_before": unclear("reset_before"),
