@@ -193,10 +193,13 @@ def test_request_whose_time_is_over_is_never_sent(suite, pos):
             return pos.call("payment_status", {"key": request["key"], "location": "MIA"})["outcome"]
         except Refused as refused:
             return refused.code
-    for request in requests:
-        # asked once a turn: one that isn't known yet may be PENDING a moment later
-        final = wait_until(lambda: (told := outcome(request)) != "PENDING" and told, patience=30)
-        assert final in ("NOT_CHARGED", "payment_unknown")
+    # Asked once a turn: one that isn't known yet may be PENDING a moment later. And all of them
+    # once more, lest one was on its way while it wasn't known.
+    for pause in (0, 1):
+        time.sleep(pause)
+        for request in requests:
+            final = wait_until(lambda: (told := outcome(request)) != "PENDING" and told, patience=30)
+            assert final in ("NOT_CHARGED", "payment_unknown")
     assert len(suite.simulator.ledger()) == before
 
 
